@@ -1,0 +1,271 @@
+"""All configuration. Every limit is named here with its unit, and read from the environment."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import environ
+
+env = environ.Env()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / ".data")))
+
+DEBUG = env.bool("DEBUG", False)
+# Development conveniences (demo users, anonymous market data, a generated secret) hang on this one switch.
+DEVELOPMENT = env.bool("DEVELOPMENT", DEBUG)
+
+
+def _secret_key() -> str:
+    """The key from the environment; in development one made from the data folder, so sessions survive a restart."""
+    if DEVELOPMENT:
+        return env.str("SECRET_KEY", hashlib.sha256(f"tapehouse {DATA_DIR}".encode()).hexdigest())
+    return env.str("SECRET_KEY")
+
+
+SECRET_KEY = _secret_key()
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"] if DEVELOPMENT else [])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "project",
+    "beat",
+    "signals",
+    "portfolio",
+    "ingestion",
+    "streaming",
+    "worker",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_celery_beat",
+    "django_vite",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "project.urls"
+ASGI_APPLICATION = "project.asgi.application"
+APPEND_SLASH = True
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "project" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Stores -------------------------------------------------------------------------------------------------
+
+DATABASES = {"default": env.db("DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/tapehouse")}
+DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 5
+DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE_S", 60)
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+if TEST_DATABASE_NAME := env.str("TEST_DATABASE_NAME", ""):
+    DATABASES["default"]["TEST"] = {"NAME": TEST_DATABASE_NAME}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
+# One installation (and one test worker) a prefix: Redis pub/sub ignores database numbers.
+REDIS_PREFIX = env.str("REDIS_PREFIX", "tapehouse")
+# redis-py 8 gives every call a 5 s time limit; a blocking read (XREAD BLOCK) asks for less than this.
+REDIS_SOCKET_TIMEOUT_S = 15
+REDIS_CONNECT_TIMEOUT_S = 3
+REDIS_HEALTH_CHECK_INTERVAL_S = 10
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {
+            "prefix": REDIS_PREFIX,
+            "hosts": [
+                {
+                    "address": REDIS_URL,
+                    "socket_timeout": REDIS_SOCKET_TIMEOUT_S,
+                    "health_check_interval": REDIS_HEALTH_CHECK_INTERVAL_S,
+                }
+            ],
+        },
+    }
+}
+
+# --- Celery -------------------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", REDIS_URL)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # Without these a silently dead connection leaves a worker alive and deaf (docs/operations.md).
+    "socket_timeout": 5,
+    "socket_connect_timeout": 3,
+    "health_check_interval": 5,
+    "socket_keepalive": True,
+    "visibility_timeout": 3600,
+    "global_keyprefix": f"{REDIS_PREFIX}:celery:",
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_TRACK_STARTED = True
+CELERY_WORKER_SEND_TASK_EVENTS = CELERY_TASK_SEND_SENT_EVENT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+# `CELERY_BEAT_SCHEDULE` is left unset on purpose: see beat/schedule.py.
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 2
+DJANGO_CELERY_BEAT_TZ_AWARE = True
+FLOWER_BASIC_AUTH = env.str("FLOWER_BASIC_AUTH", "admin:admin" if DEVELOPMENT else "")
+
+LEASE_TTL_S = env.float("LEASE_TTL_S", 3.0)
+RESIDENT_ASK_INTERVAL_S = env.float("RESIDENT_ASK_INTERVAL_S", 2.0)
+RESIDENT_DRAIN_TIMEOUT_S = env.float("RESIDENT_DRAIN_TIMEOUT_S", 10.0)
+
+# --- Market data --------------------------------------------------------------------------------------------
+
+FEEDS = env.list("FEEDS", default=["simulated"])
+# What the feeds follow beyond what is watched, held and alerted; empty means every demo instrument.
+SYMBOLS = env.list("SYMBOLS", default=[])
+SYMBOL_ALIASES = env.dict("SYMBOL_ALIASES", default={"BTC": "BTC-USDT", "ETH": "ETH-USDT", "SOL": "SOL-USDT"})
+# Best first: which source's price counts where several know an instrument.
+SOURCE_ORDER = env.list("SOURCE_ORDER", default=["binance", "coinbase", "kraken", "finnhub", "simulated"])
+
+BINANCE_WS_URL = env.str("BINANCE_WS_URL", "wss://data-stream.binance.vision")
+BINANCE_REST_URL = env.str("BINANCE_REST_URL", "https://data-api.binance.vision")
+
+SIMULATED_SEED = env.int("SIMULATED_SEED", 7)
+SIMULATED_TICKS_PER_S = env.float("SIMULATED_TICKS_PER_S", 60.0)
+
+LISTENER_FLUSH_INTERVAL_MS = env.int("LISTENER_FLUSH_INTERVAL_MS", 25)
+LISTENER_FLUSH_INTERVAL_MAX_MS = env.int("LISTENER_FLUSH_INTERVAL_MAX_MS", 100)
+LISTENER_FLUSH_MAX_TICKS = env.int("LISTENER_FLUSH_MAX_TICKS", 500)
+LISTENER_FRAME_MAX_BYTES = env.int("LISTENER_FRAME_MAX_BYTES", 32 * 1024 * 1024)
+LISTENER_SILENCE_TIMEOUT_S = env.float("LISTENER_SILENCE_TIMEOUT_S", 30.0)
+JOURNAL_MAX_BYTES = env.int("JOURNAL_MAX_BYTES", 256 * 1024 * 1024)
+JOURNAL_HEADROOM_BYTES = env.int("JOURNAL_HEADROOM_BYTES", 1024 * 1024)
+CHANGES_MAX_ENTRIES = env.int("CHANGES_MAX_ENTRIES", 20_000)
+WRITER_BATCH_MAX_ROWS = env.int("WRITER_BATCH_MAX_ROWS", 20_000)
+WRITER_BLOCK_MS = env.int("WRITER_BLOCK_MS", 200)
+CANDLE_ALLOWED_LATENESS_S = env.float("CANDLE_ALLOWED_LATENESS_S", 2.0)
+TICK_MAX_FUTURE_S = env.float("TICK_MAX_FUTURE_S", 60.0)
+# Nothing in this field was recorded before it: an earlier venue time is a broken one.
+TICK_EARLIEST = env.str("TICK_EARLIEST", "2009-01-01T00:00:00+00:00")
+PRICE_FRESH_S = env.float("PRICE_FRESH_S", 60.0)
+
+# --- Streaming ----------------------------------------------------------------------------------------------
+
+ANONYMOUS_MARKET_DATA = env.bool("ANONYMOUS_MARKET_DATA", DEVELOPMENT)
+MAX_CONNECTIONS_PER_USER = env.int("MAX_CONNECTIONS_PER_USER", 5)
+MAX_CONNECTIONS_PER_ADDRESS = env.int("MAX_CONNECTIONS_PER_ADDRESS", 100)
+MAX_SUBSCRIPTIONS_PER_CONNECTION = env.int("MAX_SUBSCRIPTIONS_PER_CONNECTION", 50)
+MAX_MESSAGES_PER_MINUTE = env.int("MAX_MESSAGES_PER_MINUTE", 100)
+MAX_MESSAGE_BYTES = env.int("MAX_MESSAGE_BYTES", 64 * 1024)
+MAX_BROKEN_MESSAGES = env.int("MAX_BROKEN_MESSAGES", 20)
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+ALLOWED_ORIGINS = env.list("ALLOWED_ORIGINS", default=[])
+WEBSOCKET_TIMEOUT_S = env.int("WEBSOCKET_TIMEOUT", 300)
+STREAM_INTERVAL_MS = env.int("STREAM_INTERVAL_MS", 100)
+STREAM_INTERVAL_MIN_MS = 50
+STREAM_INTERVAL_MAX_MS = 5000
+OUTBOX_QUEUE_MAX = env.int("OUTBOX_QUEUE_MAX", 1000)
+OUTBOX_WRITE_BUFFER_MAX_BYTES = env.int("OUTBOX_WRITE_BUFFER_MAX_BYTES", 1024 * 1024)
+EVENT_REPLAY_MAX = env.int("EVENT_REPLAY_MAX", 1000)
+HUB_HEARTBEAT_S = env.float("HUB_HEARTBEAT_S", 1.0)
+HUB_SILENCE_S = env.float("HUB_SILENCE_S", 3.0)
+CONNECTION_LEASE_TTL_S = env.float("CONNECTION_LEASE_TTL_S", 30.0)
+
+# --- Portfolio and signals ----------------------------------------------------------------------------------
+
+PORTFOLIO_PULL_INTERVAL_MS = env.int("PORTFOLIO_PULL_INTERVAL_MS", 250)
+SIGNAL_INTERVAL_S = env.float("SIGNAL_INTERVAL_S", 5.0)
+# A candle older than this tells of the past: no signal is made of it.
+SIGNAL_MAX_AGE_S = env.float("SIGNAL_MAX_AGE_S", 180.0)
+
+# --- Web ----------------------------------------------------------------------------------------------------
+
+AUTH_PASSWORD_VALIDATORS = (
+    []
+    if DEVELOPMENT
+    else [
+        {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+        {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    ]
+)
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+LOGIN_URL = "/accounts/login/"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/"
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", not DEVELOPMENT)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+FRONTEND_DIST = BASE_DIR / "frontend" / "dist"
+STATICFILES_DIRS = [FRONTEND_DIST] if FRONTEND_DIST.exists() else []
+DJANGO_VITE = {"default": {"dev_mode": False, "manifest_path": FRONTEND_DIST / "manifest.json"}}
+# `make run` serves what the build left, without a collectstatic step; an image collects.
+WHITENOISE_USE_FINDERS = True
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Tapehouse",
+    "DESCRIPTION": "Self-hosted, real-time market data and portfolio platform.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "plain": {
+            "()": "worker.logs.TaskFormatter",
+            "format": "%(asctime)s %(levelname)-7s %(name)s%(task_tag)s: %(message)s",
+            "datefmt": "%H:%M:%S",
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+}

@@ -1,0 +1,8 @@
+"""Every URL. Packages bring their own under `api/`; what sees everything is here."""
+
+from django.contrib import admin
+from django.urls import path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,88 @@
+"""What can be subscribed to. Each package registers its topics here, in its own `topics.py`.
+
+A topic's name is split at its first `:` into prefix and key, as in `price:BTC-USDT`.
+"""
+
+import enum
+from typing import Any, ClassVar
+
+import msgspec
+
+from streaming.protocol import Message
+
+
+class Kind(enum.Enum):
+    CONFLATED = "conflated"  # the newest value replaces one not yet sent; rebuilt by snapshot
+    BATCHED = "batched"  # bounded; the oldest fall out and are counted
+    LOSSLESS = "lossless"  # rows first (`streaming.events.append`), in order, replayable
+
+
+class TopicRefused(Exception):
+    """A subscription that is not to be had. `code` is the close code that goes with it (protocol.py)."""
+
+    code = 4004
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(why)
+        self.name, self.why = name, why
+
+
+class UnknownTopic(TopicRefused):
+    code = 4004
+
+
+class NotYours(TopicRefused):
+    code = 4003
+
+
+class SignInNeeded(TopicRefused):
+    code = 4001
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a subscription leads.
+
+    topic: canonical, e.g. `price:BTC-USDT` or `notifications:7`; groups, events and positions go by it.
+    name: as the client asked, symbols upper-cased, e.g. `price:BTC`; goes back out as the envelope's `topic`.
+    symbol: what to echo as `data["symbol"]`, where the topic is about one instrument.
+    """
+
+    topic: str
+    name: str
+    symbol: str | None = None
+
+
+class Topic:
+    """One kind of topic. Subclass, set the class attributes, register an instance.
+
+    Both methods are synchronous and may use the ORM; the engine calls them in a thread, with Django's `user`
+    (an `AnonymousUser` when not signed in).
+    """
+
+    prefix: ClassVar[str]
+    kind: ClassVar[Kind]
+    public: ClassVar[bool] = False  # open to anonymous clients where ANONYMOUS_MARKET_DATA allows it
+
+    def resolve(self, key: str, user: Any) -> Address:
+        """The one door to a group name. Raises TopicRefused; does not reveal whether a forbidden thing exists."""
+        raise NotImplementedError
+
+    def snapshot(self, address: Address, user: Any) -> list[Message]:
+        """The present state as the same messages the topic publishes, canonical symbols in them; may be empty."""
+        return []
+
+
+registry: dict[str, Topic] = {}
+
+
+def register(topic: Topic) -> None:
+    assert topic.prefix not in registry, f"topic {topic.prefix} is registered twice"
+    registry[topic.prefix] = topic
+
+
+def find(name: str) -> tuple[Topic, str]:
+    """The topic and the key of a name such as `price:BTC-USDT`. Raises UnknownTopic."""
+    prefix, _, topic_key = name.partition(":")
+    if prefix not in registry:
+        raise UnknownTopic(name, f"There is no topic “{prefix}”.")
+    return registry[prefix], topic_key
