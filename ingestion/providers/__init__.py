@@ -1,0 +1,43 @@
+"""The venues: one pure file each. `PROVIDERS` are those that speak over a socket; `simulated` is asked by time."""
+
+from typing import Final
+
+from ingestion.providers.backoff import Backoff
+from ingestion.providers.binance import Binance
+from ingestion.providers.provider import (
+    QUOTES,
+    TICKER,
+    TRADES,
+    Ack,
+    Limits,
+    MalformedFrame,
+    Provider,
+    Said,
+    Shutdown,
+    Unknown,
+    VenueError,
+)
+
+# In each stored row: a number once given to a source is never given to another.
+SOURCES: Final[dict[str, int]] = {"simulated": 1, "binance": 2}
+SOURCE_NAMES: Final[dict[int, str]] = {number: name for name, number in SOURCES.items()}
+
+PROVIDERS: Final[dict[str, Provider]] = {"binance": Binance(SOURCES["binance"])}
+
+__all__ = [
+    "PROVIDERS",
+    "QUOTES",
+    "SOURCES",
+    "SOURCE_NAMES",
+    "TICKER",
+    "TRADES",
+    "Ack",
+    "Backoff",
+    "Limits",
+    "MalformedFrame",
+    "Provider",
+    "Said",
+    "Shutdown",
+    "Unknown",
+    "VenueError",
+]
