@@ -2,12 +2,13 @@
 
 import ipaddress
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-# DATABASE_URL and REDIS_URL are taken from the environment; without them tests/services.py starts embedded ones.
-pytest_plugins: list[str] = []
+from tests.services import OwnServices
 
 
 def _refuse_foreign_addresses(event: str, args: tuple[Any, ...]) -> None:
@@ -20,6 +21,16 @@ def _refuse_foreign_addresses(event: str, args: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_refuse_foreign_addresses)
+
+
+@pytest.fixture
+def own_services(tmp_path: Path) -> Iterator[OwnServices]:
+    """A PostgreSQL and a Redis for this test alone, started. All other tests share those of tests/settings.py."""
+    own = OwnServices(tmp_path / "services")
+    own.start_postgres()
+    own.start_redis()
+    yield own
+    own.delete()
 
 
 @pytest.fixture
