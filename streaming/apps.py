@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 
 
 class StreamingConfig(AppConfig):
@@ -6,3 +7,7 @@ class StreamingConfig(AppConfig):
 
     name = "streaming"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Find the topics, the older paths' dialects and the client actions that the packages above bring along."""
+        autodiscover_modules("topics", "dialects", "actions")

@@ -21,3 +21,10 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     at_us: int
     epoch: str | None = None
     seq: int | None = None
+
+
+class Position(msgspec.Struct, frozen=True):
+    """How far a lossless topic has come. Numbers of different epochs don't compare."""
+
+    epoch: str
+    seq: int
