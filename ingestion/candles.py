@@ -1,0 +1,162 @@
+"""Candles out of trades: per-minute sums of a batch, and the open bars of every interval. Pure.
+
+A bar belongs to the venue's time. Inside it trades are ordered by (time, trade id), never by arrival: open and close
+are the first and the last in that order, so that any batching and any delay gives the same bar. Suspect trades are
+left out of it altogether.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from ingestion.ticks import POSTGRES_EPOCH_US, SUSPECT
+
+MINUTE_US: Final = 60_000_000
+
+# Interval → length in microseconds. All divide a day, so that bars start at the same times each UTC day.
+INTERVALS: Final[dict[str, int]] = {
+    "1m": MINUTE_US,
+    "5m": 5 * MINUTE_US,
+    "15m": 15 * MINUTE_US,
+    "1h": 60 * MINUTE_US,
+    "4h": 240 * MINUTE_US,
+    "1d": 1440 * MINUTE_US,
+}
+
+# One row of `fold`. Times are microseconds since 1970.
+SUMS_DTYPE: Final = np.dtype(
+    [
+        ("instrument_id", "i4"), ("source", "i2"), ("time_us", "i8"),
+        ("open", "f8"), ("high", "f8"), ("low", "f8"), ("close", "f8"), ("volume", "f8"), ("quote_volume", "f8"),
+        ("trades", "i8"), ("first_time_us", "i8"), ("first_id", "i8"), ("last_time_us", "i8"), ("last_id", "i8"),
+    ]
+)  # fmt: skip
+
+
+class Bar(msgspec.Struct, frozen=True, gc=False):
+    """One candle: [time_us, time_us + its interval's length). Volume is in units, quote volume in money."""
+
+    instrument_id: int
+    source: int
+    time_us: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    quote_volume: float
+    trades: int
+    first_time_us: int
+    first_id: int
+    last_time_us: int
+    last_id: int
+    interval: str = "1m"
+    final: bool = False
+    rev: int = 0
+
+    @property
+    def vwap(self) -> float | None:
+        """None where the venue gave no quantities."""
+        return self.quote_volume / self.volume if self.volume else None
+
+
+def bucket_us(time_us: int, interval: str) -> int:
+    """The start of the bar that this time falls in."""
+    return time_us - time_us % INTERVALS[interval]
+
+
+def fold(rows: np.ndarray) -> np.ndarray:
+    """The sums of packed trades (`ticks.TRADE_DTYPE`, any order) per instrument, source and minute, in that order.
+
+    Returns an array of SUMS_DTYPE; empty where all rows are suspect. Leaves `rows` untouched.
+    """
+    rows = rows[(rows["flags"] & SUSPECT) == 0]
+    if not len(rows):
+        return np.empty(0, SUMS_DTYPE)
+    time = rows["time"].astype(np.int64) + POSTGRES_EPOCH_US
+    instrument, source = rows["instrument_id"].astype(np.int32), rows["source"].astype(np.int16)
+    order = np.lexsort((rows["trade_id"], time, source, instrument))
+    time, instrument, source = time[order], instrument[order], source[order]
+    trade_id = rows["trade_id"].astype(np.int64)[order]
+    price = rows["price"].astype(np.float64)[order]
+    quantity = rows["quantity"].astype(np.float64)[order]
+    minute = time - time % MINUTE_US
+
+    changes = (minute[1:] != minute[:-1]) | (instrument[1:] != instrument[:-1]) | (source[1:] != source[:-1])
+    first = np.concatenate(([0], np.flatnonzero(changes) + 1))
+    last = np.append(first[1:], len(time)) - 1
+    sums = np.empty(len(first), SUMS_DTYPE)
+    sums["instrument_id"], sums["source"], sums["time_us"] = instrument[first], source[first], minute[first]
+    sums["open"], sums["close"] = price[first], price[last]
+    sums["high"], sums["low"] = np.maximum.reduceat(price, first), np.minimum.reduceat(price, first)
+    sums["volume"] = np.add.reduceat(quantity, first)
+    sums["quote_volume"] = np.add.reduceat(price * quantity, first)
+    sums["trades"] = last - first + 1
+    sums["first_time_us"], sums["first_id"] = time[first], trade_id[first]
+    sums["last_time_us"], sums["last_id"] = time[last], trade_id[last]
+    return sums
+
+
+def bars(sums: np.ndarray) -> list[Bar]:
+    """The rows of `fold` as values."""
+    return [Bar(*row) for row in sums.tolist()]
+
+
+def merge(a: Bar, b: Bar) -> Bar:
+    """One bar of two parts of the same bucket, in either order. Keeps `a`'s name, time and revision.
+
+    Sums are exact in their counts and extremes; volumes are float64 sums, so that their last digit may differ
+    with the division.
+    """
+    first = a if (a.first_time_us, a.first_id) <= (b.first_time_us, b.first_id) else b
+    last = b if (b.last_time_us, b.last_id) >= (a.last_time_us, a.last_id) else a
+    return msgspec.structs.replace(
+        a,
+        open=first.open,
+        high=max(a.high, b.high),
+        low=min(a.low, b.low),
+        close=last.close,
+        volume=a.volume + b.volume,
+        quote_volume=a.quote_volume + b.quote_volume,
+        trades=a.trades + b.trades,
+        first_time_us=first.first_time_us,
+        first_id=first.first_id,
+        last_time_us=last.last_time_us,
+        last_id=last.last_id,
+    )
+
+
+class OpenBars:
+    """The bar in progress of each instrument and interval, for showing. The writer's rows are the record.
+
+    A trade of a bar that is over changes nothing here: the writer revises that candle and says so.
+    """
+
+    def __init__(self, intervals: Sequence[str] = tuple(INTERVALS)) -> None:
+        self._intervals = [(interval, INTERVALS[interval]) for interval in intervals]
+        self._open: dict[tuple[int, int, str], Bar] = {}
+
+    def seed(self, known: Iterable[Bar]) -> None:
+        """Bars as stored, e.g. after a restart, so that those in progress go on instead of beginning anew."""
+        for bar in known:
+            self._open[bar.instrument_id, bar.source, bar.interval] = bar
+
+    def update(self, rows: np.ndarray) -> list[Bar]:
+        """Count packed trades in; the bars that changed, each once, as they now stand."""
+        changed: dict[tuple[int, int, str], Bar] = {}
+        for part in bars(fold(rows)):
+            for interval, length_us in self._intervals:
+                key = (part.instrument_id, part.source, interval)
+                bar = self._merged(self._open.get(key), part, interval, length_us)
+                if bar is not None:
+                    self._open[key] = changed[key] = bar
+        return list(changed.values())
+
+    def _merged(self, held: Bar | None, part: Bar, interval: str, length_us: int) -> Bar | None:
+        """The open bar with one minute's part of a batch in it, or None where that part is of the past."""
+        time_us = part.time_us - part.time_us % length_us
+        if held is None or held.time_us < time_us:
+            return msgspec.structs.replace(part, time_us=time_us, interval=interval)
+        return merge(held, part) if held.time_us == time_us else None
