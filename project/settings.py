@@ -19,8 +19,8 @@ DEVELOPMENT = env.bool("DEVELOPMENT", DEBUG)
 def _secret_key() -> str:
     """The key from the environment; in development one made from the data folder, so sessions survive a restart."""
     if DEVELOPMENT:
-        return env.str("SECRET_KEY", hashlib.sha256(f"tapehouse {DATA_DIR}".encode()).hexdigest())
-    return env.str("SECRET_KEY")
+        return str(env.str("SECRET_KEY", hashlib.sha256(f"tapehouse {DATA_DIR}".encode()).hexdigest()))
+    return str(env.str("SECRET_KEY"))
 
 
 SECRET_KEY = _secret_key()
@@ -134,14 +134,28 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 # `CELERY_BEAT_SCHEDULE` is left unset on purpose: see beat/schedule.py.
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "beat.scheduler:SoleScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 2
+# Each send is noted in the database at once: a beat that takes over sends nothing a second time.
+CELERY_BEAT_SYNC_EVERY = 1
+# No results are kept, so there is nothing for Celery's own clean-up entry to do.
+CELERY_RESULT_EXPIRES = None
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 FLOWER_BASIC_AUTH = env.str("FLOWER_BASIC_AUTH", "admin:admin" if DEVELOPMENT else "")
 
 LEASE_TTL_S = env.float("LEASE_TTL_S", 3.0)
 RESIDENT_ASK_INTERVAL_S = env.float("RESIDENT_ASK_INTERVAL_S", 2.0)
 RESIDENT_DRAIN_TIMEOUT_S = env.float("RESIDENT_DRAIN_TIMEOUT_S", 10.0)
+PULSE_INTERVAL_S = env.float("PULSE_INTERVAL_S", 10.0)
+# How long a resident that failed keeps its lease, so that nobody tries the same at once.
+RESIDENT_RESTART_DELAY_S = env.float("RESIDENT_RESTART_DELAY_S", 1.0)
+# beat renews at least every CELERY_BEAT_MAX_LOOP_INTERVAL: a third of this.
+BEAT_LEASE_TTL_S = env.float("BEAT_LEASE_TTL_S", 6.0)
+JOB_KEEP_DAYS = env.int("JOB_KEEP_DAYS", 30)
+# A running job that has said nothing for so long was abandoned by a killed worker.
+JOB_SILENCE_TIMEOUT_S = env.float("JOB_SILENCE_TIMEOUT_S", 6 * 3600.0)
+METRICS_FLUSH_INTERVAL_S = env.float("METRICS_FLUSH_INTERVAL_S", 5.0)
+METRICS_KEEP_S = env.int("METRICS_KEEP_S", 7 * 24 * 3600)
 
 # --- Market data --------------------------------------------------------------------------------------------
 
@@ -195,6 +209,9 @@ EVENT_REPLAY_MAX = env.int("EVENT_REPLAY_MAX", 1000)
 HUB_HEARTBEAT_S = env.float("HUB_HEARTBEAT_S", 1.0)
 HUB_SILENCE_S = env.float("HUB_SILENCE_S", 3.0)
 CONNECTION_LEASE_TTL_S = env.float("CONNECTION_LEASE_TTL_S", 30.0)
+PUBLISH_TIMEOUT_S = env.float("PUBLISH_TIMEOUT_S", 2.0)
+# After a failed publish: the messages of so long are counted as unpublished, without asking Redis for each.
+PUBLISH_RETRY_INTERVAL_S = env.float("PUBLISH_RETRY_INTERVAL_S", 0.5)
 
 # --- Portfolio and signals ----------------------------------------------------------------------------------
 
@@ -244,7 +261,10 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "COERCE_DECIMAL_TO_STRING": True,
+    "DEFAULT_PAGINATION_CLASS": "worker.paging.Paging",
 }
+API_PAGE_SIZE = env.int("API_PAGE_SIZE", 100)
+API_PAGE_SIZE_MAX = env.int("API_PAGE_SIZE_MAX", 1000)
 SPECTACULAR_SETTINGS = {
     "TITLE": "Tapehouse",
     "DESCRIPTION": "Self-hosted, real-time market data and portfolio platform.",

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 
 
 class WorkerConfig(AppConfig):
@@ -6,3 +7,7 @@ class WorkerConfig(AppConfig):
 
     name = "worker"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Find what each package wants to be kept alive."""
+        autodiscover_modules("residents")

@@ -1,0 +1,63 @@
+"""What runs when, by task name. `manage.py sync_schedule` brings it into the table that beat reads and people edit.
+
+Everything is in UTC: a local crontab runs twice or never when clocks change. Each entry expires before it is due again,
+so that a stopped worker finds no heap of old work.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from worker import queues
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """A crontab's times, in UTC."""
+
+    minute: str
+    hour: str = "*"
+    day_of_month: str = "*"
+    month_of_year: str = "*"
+    day_of_week: str = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One task that runs every `every_s` seconds, or `at` certain times.
+
+    queue: only where the task's name does not decide it (worker/queues.py).
+    expire_s: how long a worker may take it; whole seconds, since the table holds nothing finer.
+    """
+
+    name: str
+    task: str
+    expire_s: int
+    every_s: float | None = None
+    at: At | None = None
+    args: tuple[Any, ...] = ()
+    queue: str | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.every_s is None) != (self.at is None), f"{self.name}: either an interval or times"
+
+
+def every(seconds: float, task: str, *args: Any, name: str = "", queue: str | None = None) -> Entry:
+    """The task at a fixed interval. It expires after one interval: then the next is there."""
+    return Entry(name or task, task, expire_s=max(1, round(seconds)), every_s=seconds, args=args, queue=queue)
+
+
+def entries() -> list[Entry]:
+    """The whole schedule."""
+    return [
+        every(settings.RESIDENT_ASK_INTERVAL_S, "worker.ensure_residents"),
+        every(settings.SIGNAL_INTERVAL_S, "signals.run_strategies", "1m"),
+        Entry("ingestion.keep_partitions", "ingestion.keep_partitions", at=At(minute="7"), expire_s=3000),
+        Entry("worker.tidy", "worker.tidy", at=At(minute="23"), expire_s=3000),
+        *(
+            every(settings.PULSE_INTERVAL_S, "worker.pulse", queue, name=f"worker.pulse {queue}", queue=queue)
+            for queue in queues.NAMES
+            if queue != queues.CONTROL  # there `worker.ensure_residents` tells as much
+        ),
+    ]
