@@ -1,6 +1,7 @@
 """All configuration. Every limit is named here with its unit, and read from the environment."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ env = environ.Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / ".data")))
+# `make run` leaves here where its own servers are, so that `manage.py` finds them; the environment counts first.
+if os.access(ADDRESSES := DATA_DIR / "addresses.env", os.R_OK):
+    env.read_env(ADDRESSES)
 
 DEBUG = env.bool("DEBUG", False)
 # Development conveniences (demo users, anonymous market data, a generated secret) hang on this one switch.
@@ -216,11 +220,34 @@ PUBLISH_RETRY_INTERVAL_S = env.float("PUBLISH_RETRY_INTERVAL_S", 0.5)
 # --- Portfolio and signals ----------------------------------------------------------------------------------
 
 PORTFOLIO_PULL_INTERVAL_MS = env.int("PORTFOLIO_PULL_INTERVAL_MS", 250)
+# How often the follower looks for posted rows that no hint told it of.
+PORTFOLIO_RECONCILE_INTERVAL_S = env.float("PORTFOLIO_RECONCILE_INTERVAL_S", 10.0)
+# What is held is followed by the feeds; a follower that is gone stops asking for it.
+PORTFOLIO_DEMAND_TTL_S = env.float("PORTFOLIO_DEMAND_TTL_S", 60.0)
+LEDGER_EARLIEST = env.str("LEDGER_EARLIEST", "1900-01-01T00:00:00+00:00")
+# Quote currencies that count one to one as another: a holding priced in USDT is worth as many USD.
+STABLE_EQUIVALENTS = env.dict("STABLE_EQUIVALENTS", default={"USDT": "USD", "USDC": "USD"})
+
 SIGNAL_INTERVAL_S = env.float("SIGNAL_INTERVAL_S", 5.0)
 # A candle older than this tells of the past: no signal is made of it.
 SIGNAL_MAX_AGE_S = env.float("SIGNAL_MAX_AGE_S", 180.0)
+NOTIFICATION_SNAPSHOT_MAX = env.int("NOTIFICATION_SNAPSHOT_MAX", 50)
+SIGNAL_SNAPSHOT_MAX = env.int("SIGNAL_SNAPSHOT_MAX", 50)
 
 # --- Web ----------------------------------------------------------------------------------------------------
+
+HOST = env.str("HOST", "127.0.0.1")
+PORT = env.int("PORT", 8000)
+WEB_ACCESS_LOG = env.bool("WEB_ACCESS_LOG", False)
+WEB_STOP_TIMEOUT_S = env.int("WEB_STOP_TIMEOUT_S", 8)
+# Flower's own /metrics and /healthcheck ask for no login: it stays on loopback.
+FLOWER_HOST = env.str("FLOWER_HOST", "127.0.0.1")
+FLOWER_PORT = env.int("FLOWER_PORT", 5555)
+
+# When `/readyz` says no: how long its stores may take, how old the newest sign of each worker and tick may be.
+READY_STORE_TIMEOUT_S = env.float("READY_STORE_TIMEOUT_S", 2.0)
+READY_WORKER_SILENCE_S = env.float("READY_WORKER_SILENCE_S", 30.0)
+READY_TICK_AGE_S = env.float("READY_TICK_AGE_S", 60.0)
 
 AUTH_PASSWORD_VALIDATORS = (
     []
