@@ -1,0 +1,134 @@
+"""What people own, over HTTP. A foreign portfolio is one that doesn't exist."""
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema, inline_serializer
+from rest_framework import generics, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from portfolio import ledger, valuation
+from portfolio.models import Portfolio, Transaction
+from portfolio.serializers import (
+    NewPortfolio,
+    NewTransaction,
+    PortfolioSerializer,
+    PositionSerializer,
+    Reversing,
+    TransactionSerializer,
+    as_errors,
+)
+from portfolio.topics import publish_on_commit, revalue
+
+
+def own_portfolio(request: Request, portfolio_id: int) -> Portfolio:
+    """The portfolio, if the one who asks may see it; else 404, whether it exists or not."""
+    return get_object_or_404(Portfolio.objects.visible_to(request.user), pk=portfolio_id)
+
+
+class Portfolios(generics.ListAPIView):
+    """The user's portfolios."""
+
+    serializer_class = PortfolioSerializer
+    ordering = "id"
+
+    def get_queryset(self) -> QuerySet[Portfolio]:
+        return Portfolio.objects.visible_to(self.request.user)
+
+    @extend_schema(request=NewPortfolio, responses={201: PortfolioSerializer})
+    def post(self, request: Request) -> Response:
+        """Make a portfolio."""
+        body = NewPortfolio(data=request.data)
+        body.is_valid(raise_exception=True)
+        assert request.user.is_authenticated, "the permission class sees to it"
+        portfolio = Portfolio.objects.create(owner=request.user, **body.validated_data)
+        publish_on_commit(portfolio.pk)
+        return Response(PortfolioSerializer(portfolio).data, status=status.HTTP_201_CREATED)
+
+
+class OnePortfolio(APIView):
+    """A portfolio and what it is worth now."""
+
+    @extend_schema(responses={200: OpenApiResponse(OpenApiTypes.OBJECT, "The portfolio, with a `portfolio_update`.")})
+    def get(self, request: Request, portfolio_id: int) -> Response:
+        """The portfolio with the figures of a `portfolio_update`."""
+        portfolio = own_portfolio(request, portfolio_id)
+        worth = revalue(portfolio, timezone.now()).worth
+        return Response(
+            {**PortfolioSerializer(portfolio).data, **valuation.payload(portfolio.pk, portfolio.name, worth)}
+        )
+
+
+class Transactions(generics.ListAPIView):
+    """The ledger of a portfolio, newest first."""
+
+    serializer_class = TransactionSerializer
+    ordering = ("-at", "-id")
+
+    def get_queryset(self) -> QuerySet[Transaction]:
+        portfolio = own_portfolio(self.request, self.kwargs["portfolio_id"])
+        return portfolio.transactions.select_related("instrument")
+
+    @extend_schema(
+        request=NewTransaction,
+        responses={
+            201: TransactionSerializer,
+            200: OpenApiResponse(TransactionSerializer, "It was there already, under the same `external_id`."),
+        },
+    )
+    def post(self, request: Request, portfolio_id: int) -> Response:
+        """Add a row to the ledger. An error names the field, and then nothing was written."""
+        portfolio = own_portfolio(request, portfolio_id)
+        body = NewTransaction(data=request.data)
+        body.is_valid(raise_exception=True)
+        try:
+            row, new = ledger.post(portfolio, body.draft(), timezone.now())
+        except ledger.Refused as refused:
+            raise as_errors(refused.errors) from refused
+        return Response(TransactionSerializer(row).data, status=201 if new else 200)
+
+
+class Reversal(APIView):
+    """Undoing a row of the ledger."""
+
+    @extend_schema(request=Reversing, responses={201: TransactionSerializer})
+    def post(self, request: Request, portfolio_id: int, transaction_id: int) -> Response:
+        """Add the row that undoes this one; both stay visible."""
+        row = get_object_or_404(own_portfolio(request, portfolio_id).transactions, pk=transaction_id)
+        body = Reversing(data=request.data)
+        body.is_valid(raise_exception=True)
+        try:
+            undoing = ledger.reverse(row, body.validated_data["note"])
+        except ledger.Refused as refused:
+            raise as_errors(refused.errors) from refused
+        return Response(TransactionSerializer(undoing).data, status=status.HTTP_201_CREATED)
+
+
+class Positions(APIView):
+    """What is held now, at the latest prices."""
+
+    @extend_schema(
+        responses=inline_serializer(
+            "Positions",
+            {
+                "results": PositionSerializer(many=True),
+                "next": serializers.URLField(allow_null=True),
+                "as_of": serializers.DateTimeField(),
+                "stale": serializers.ListField(child=serializers.CharField()),
+                "unpriced": serializers.ListField(child=serializers.CharField()),
+                "unpriced_reasons": serializers.DictField(child=serializers.CharField()),
+                "overdrawn": serializers.ListField(child=serializers.CharField()),
+            },
+        )
+    )
+    def get(self, request: Request, portfolio_id: int) -> Response:
+        """All positions in one page, with what the whole leaves out."""
+        portfolio = own_portfolio(request, portfolio_id)
+        worth = revalue(portfolio, timezone.now()).worth
+                whole = valuation.payload(portfolio.pk, portfolio.name, worth)
+        about = {name: whole[name] for name in ("as_of", "stale", "unpriced", "unpriced_reasons", "overdrawn")}
+        rows = PositionSerializer(worth.positions, many=True).data
+        return Response({"results": rows, "next": None, **about})
