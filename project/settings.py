@@ -186,7 +186,23 @@ JOURNAL_HEADROOM_BYTES = env.int("JOURNAL_HEADROOM_BYTES", 1024 * 1024)
 CHANGES_MAX_ENTRIES = env.int("CHANGES_MAX_ENTRIES", 20_000)
 WRITER_BATCH_MAX_ROWS = env.int("WRITER_BATCH_MAX_ROWS", 20_000)
 WRITER_BLOCK_MS = env.int("WRITER_BLOCK_MS", 200)
+# A batch smaller than half the maximum waits so long for company: fewer commits, and ticks are on disk a moment later.
+WRITER_INTERVAL_MS = env.int("WRITER_INTERVAL_MS", 50)
+# How long a writer that vanished inside its transaction may keep the position's row from its successor.
+WRITER_TRANSACTION_TIMEOUT_S = env.int("WRITER_TRANSACTION_TIMEOUT_S", 30)
+# Between two tries while a store is away: doubles from the one to the other.
+WRITER_RETRY_MIN_S = env.float("WRITER_RETRY_MIN_S", 0.2)
+WRITER_RETRY_MAX_S = env.float("WRITER_RETRY_MAX_S", 5.0)
+# What the database refused waits here for a person: entries of the stream `journal:dead`.
+JOURNAL_DEAD_MAX_ENTRIES = env.int("JOURNAL_DEAD_MAX_ENTRIES", 10_000)
+QUARANTINE_MAX_ROWS = env.int("QUARANTINE_MAX_ROWS", 100_000)
+QUARANTINE_MAX_ROWS_AT_ONCE = env.int("QUARANTINE_MAX_ROWS_AT_ONCE", 100)
+# A candle is final when the venue's time is so far past its end; a later trade revises it.
 CANDLE_ALLOWED_LATENESS_S = env.float("CANDLE_ALLOWED_LATENESS_S", 2.0)
+# Where no more trades come, the clock decides, so much later still.
+CANDLE_IDLE_GRACE_S = env.float("CANDLE_IDLE_GRACE_S", 5.0)
+# Browsers are told of candles that ended within this time: loading the past is no news.
+CANDLE_PUBLISH_MAX_AGE_S = env.float("CANDLE_PUBLISH_MAX_AGE_S", 3600.0)
 TICK_MAX_FUTURE_S = env.float("TICK_MAX_FUTURE_S", 60.0)
 # Nothing in this field was recorded before it: an earlier venue time is a broken one.
 TICK_EARLIEST = env.str("TICK_EARLIEST", "2009-01-01T00:00:00+00:00")
