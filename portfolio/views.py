@@ -128,7 +128,7 @@ class Positions(APIView):
         """All positions in one page, with what the whole leaves out."""
         portfolio = own_portfolio(request, portfolio_id)
         worth = revalue(portfolio, timezone.now()).worth
-                whole = valuation.payload(portfolio.pk, portfolio.name, worth)
+        whole = valuation.payload(portfolio.pk, portfolio.name, worth)
         about = {name: whole[name] for name in ("as_of", "stale", "unpriced", "unpriced_reasons", "overdrawn")}
         rows = PositionSerializer(worth.positions, many=True).data
         return Response({"results": rows, "next": None, **about})
