@@ -371,7 +371,7 @@ class Postgres(_Server):
 
     def _sql(self, statement: str) -> str:
         url = self.url.rsplit("/", 1)[0] + "/postgres"
-        command = [postgres_folder() / "psql", url, "--no-psqlrc", "-Atqc", statement]
+        command: list[str | Path] = [postgres_folder() / "psql", url, "--no-psqlrc", "-Atqc", statement]
         return _run(command, {"env": os.environ | {"PGCONNECT_TIMEOUT": "10"}}).strip()
 
 
@@ -379,9 +379,10 @@ def _run(command: Sequence[str | Path], options: dict[str, Any]) -> str:
     done = subprocess.run(
         list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options
     )
+    said: str = done.stdout
     if done.returncode:
-        raise ServiceFailed(f"{Path(command[0]).name} failed:\n{done.stdout[-1500:]}")
-    return done.stdout
+        raise ServiceFailed(f"{Path(command[0]).name} failed:\n{said[-1500:]}")
+    return said
 
 
 def _as_plain_user(folder: Path) -> tuple[list[str], dict[str, Any]]:

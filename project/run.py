@@ -181,14 +181,25 @@ def _flower_login() -> str:
     return "admin / admin" if _development() and "FLOWER_BASIC_AUTH" not in os.environ else ""
 
 
+def _interrupt(*_signal: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _on_signals(handler: Any) -> None:
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, handler)
+
+
 def main() -> int:
     folder = data_folder()
+    _on_signals(_interrupt)
     try:
         claim_addresses()
         with locked(folder), stores(folder):
             with progress.step("bring the database up to date"):
                 progress.run([sys.executable, "-m", "project.service", "migrate"], cwd=ROOT)
             asyncio.run(supervise())
+            _on_signals(signal.SIG_IGN)  # an impatient second Ctrl-C must not leave the stores running
     except KeyboardInterrupt:
         return 0
     except (AddressTaken, FolderInUse, ServiceFailed, progress.StepFailed) as failure:

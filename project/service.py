@@ -8,13 +8,14 @@ import argparse
 import ctypes
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import django
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
 
 ROOT = Path(__file__).resolve().parent.parent
 SUPERVISOR = "TAPEHOUSE_SUPERVISOR"  # the pid of the supervisor, if there is one
@@ -42,12 +43,15 @@ def command(name: str) -> list[str]:
 
 
 # The scheduler holds a lease (beat/scheduler.py); a pid file would only keep beat from starting after a kill -9.
-_BEAT = ["-m", "celery", "-A", "worker", "beat", "--pidfile="]
+_BEAT = ["-m", "celery", "-q", "-A", "worker", "beat", "--pidfile="]
+# Celery warns of pickled messages run as root. Ours are JSON.
+_NO_WARNING_OF_ROOT = ["-W", "ignore:You're running the worker with superuser"]
 
 
 def _worker(name: str) -> list[str]:
     """Mingle and gossip are off: with them a worker may stay deaf after a black hole (docs/operations.md)."""
     return [
+        *_NO_WARNING_OF_ROOT,
         *("-m", "celery", "-q", "-A", "worker", "worker", "-n", f"{name}@%h", "-Q", ",".join(QUEUES[name])),
         *("-P", "threads", "-c", str(THREADS.get(name, TASK_THREADS)), "--prefetch-multiplier", "1"),
         *("-E", "--without-mingle", "--without-gossip"),
@@ -66,8 +70,9 @@ def _setup_steps() -> list[list[str]]:
 
 def migrate() -> None:
     """Bring the database up to date: tables, schedule and, in development, the demo data. Safe to repeat."""
-    for step in _setup_steps():
-        subprocess.run([sys.executable, str(ROOT / "manage.py"), *step], check=True)
+    django.setup()
+    for name, *options in _setup_steps():
+        call_command(name, *options)
 
 
 def environment(name: str) -> dict[str, str]:
@@ -114,10 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check(name: str) -> int:
-    import django
-
     django.setup()
-    from project import health
+    from project import health  # its models want Django set up
 
     problem = health.problem_of(name)
     sys.stdout.write(f"{problem or 'ok'}\n")

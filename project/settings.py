@@ -180,6 +180,9 @@ LISTENER_FLUSH_INTERVAL_MS = env.int("LISTENER_FLUSH_INTERVAL_MS", 25)
 LISTENER_FLUSH_INTERVAL_MAX_MS = env.int("LISTENER_FLUSH_INTERVAL_MAX_MS", 100)
 LISTENER_FLUSH_MAX_TICKS = env.int("LISTENER_FLUSH_MAX_TICKS", 500)
 LISTENER_FRAME_MAX_BYTES = env.int("LISTENER_FRAME_MAX_BYTES", 32 * 1024 * 1024)
+# What a listener keeps in memory while Redis is away; whatever falls out is counted and becomes a gap.
+LISTENER_BUFFER_MAX_TICKS = env.int("LISTENER_BUFFER_MAX_TICKS", 50_000)
+LISTENER_BUFFER_MAX_S = env.float("LISTENER_BUFFER_MAX_S", 30.0)
 LISTENER_SILENCE_TIMEOUT_S = env.float("LISTENER_SILENCE_TIMEOUT_S", 30.0)
 JOURNAL_MAX_BYTES = env.int("JOURNAL_MAX_BYTES", 256 * 1024 * 1024)
 JOURNAL_HEADROOM_BYTES = env.int("JOURNAL_HEADROOM_BYTES", 1024 * 1024)
@@ -331,4 +334,9 @@ LOGGING: dict[str, Any] = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    # A line for each message received, run and sent buries all others. Flower shows the tasks.
+    "loggers": {
+        name: {"level": env.str("TASK_LOG_LEVEL", "WARNING")}
+        for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat", "flower.command")
+    },
 }
