@@ -13,6 +13,7 @@ from ingestion.symbols import UnknownSymbol, resolve
 from portfolio import money
 from portfolio.ledger import Draft
 from portfolio.models import Portfolio, Transaction
+from portfolio.valuation import timestamp
 
 _POSTED_TYPES = [choice for choice in Transaction.Type.choices if choice[0] != Transaction.Type.REVERSAL]
 
@@ -72,7 +73,7 @@ class TimeField(serializers.Field):
             raise serializers.ValidationError("A time is expected, such as 2026-01-28T10:30:00Z.") from error
 
     def to_representation(self, value: datetime) -> str:
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return timestamp(value)
 
 
 class PlainCharField(serializers.CharField):

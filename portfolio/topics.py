@@ -10,10 +10,11 @@ import redis
 from django.db import transaction
 from django.utils import timezone
 
+from ingestion.store import to_us
 from portfolio import marks, valuation
 from portfolio.models import Portfolio
 from streaming import topics
-from streaming.protocol import Message
+from streaming.protocol import Address, Message
 from streaming.publish import publish
 from worker.redis import client, key
 
@@ -52,7 +53,7 @@ class Revalued(msgspec.Struct, frozen=True):
             topic=f"portfolio:{self.portfolio_id}",
             type="portfolio_update",
             data=valuation.payload(self.portfolio_id, self.name, self.worth),
-            at_us=_us(self.worth.as_of),
+            at_us=to_us(self.worth.as_of),
         )
 
 
@@ -62,18 +63,18 @@ class PortfolioTopic(topics.Topic):
     prefix = "portfolio"
     kind = topics.Kind.CONFLATED
 
-    def resolve(self, key: str, user: Any) -> topics.Address:
+    def resolve(self, key: str, user: Any) -> Address:
         name = f"portfolio:{key}"
         if not user.is_authenticated:
             raise topics.SignInNeeded(name, "Sign in to see a portfolio.")
         if _find(key, user) is None:
             raise topics.NotYours(name, f"You have no portfolio “{key}”.")
-        return topics.Address(topic=f"portfolio:{int(key)}", name=name)
+        return Address(topic=f"portfolio:{int(key)}", name=name)
 
     def keys(self, user: Any) -> list[str]:
         return [str(pk) for pk in Portfolio.objects.visible_to(user).values_list("pk", flat=True)]
 
-    def snapshot(self, address: topics.Address, user: Any) -> list[Message]:
+    def snapshot(self, address: Address, user: Any) -> list[Message]:
         portfolio = _find(address.topic.partition(":")[2], user)
         return [] if portfolio is None else [revalue(portfolio, timezone.now()).message()]
 
@@ -98,7 +99,7 @@ def publish_values(values: Sequence[Revalued]) -> int:
         return 0
     arguments: list[int] = []
     for value in values:
-        arguments += [value.portfolio_id, value.version, _us(value.worth.as_of)]
+        arguments += [value.portfolio_id, value.version, to_us(value.worth.as_of)]
     won = client().eval(_CLAIM, 1, key("portfolio", "told"), *map(str, arguments))
     return publish([value.message() for value, newer in zip(values, won, strict=True) if newer])
 
@@ -120,7 +121,3 @@ def _posted(portfolio_id: int) -> None:
 def postings_key() -> str:
     """Counts the rows posted to any ledger: a hint that versions have moved."""
     return key("portfolio", "postings")
-
-
-def _us(at: datetime) -> int:
-    return int(at.timestamp() * 1_000_000)

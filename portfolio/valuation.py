@@ -5,7 +5,7 @@ named in `unpriced` with the reason.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -166,7 +166,7 @@ def payload(portfolio_id: int, name: str, worth: Valuation) -> dict[str, Any]:
         "portfolio_id": portfolio_id,
         "name": name,
         **_numbers(figures),
-        "as_of": worth.as_of.isoformat().replace("+00:00", "Z"),
+        "as_of": timestamp(worth.as_of),
         "stale": worth.stale,
         "unpriced": list(worth.unpriced),
         "unpriced_reasons": worth.unpriced,
@@ -174,6 +174,11 @@ def payload(portfolio_id: int, name: str, worth: Valuation) -> dict[str, Any]:
         "positions": [{"symbol": symbol, **_numbers(own)} for symbol, own in positions.items()],
         "exact": {**_strings(figures), "positions": {symbol: _strings(own) for symbol, own in positions.items()}},
     }
+
+
+def timestamp(at: datetime) -> str:
+    """As on the wire, in UTC."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _figures(position: Valued) -> dict[str, Decimal | None]:

@@ -1,0 +1,80 @@
+"""Signals and notifications over HTTP. A foreign notification is one that doesn't exist."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ingestion.symbols import UnknownSymbol, resolve
+from signals.models import Notification, Signal
+from signals.notifications import mark_read
+from signals.serializers import NotificationSerializer, ReadMany, ReadOne, SignalSerializer
+
+
+def _user_id(request: Request) -> int:
+    assert request.user.is_authenticated, "the permission class sees to it"
+    return request.user.pk
+
+
+@extend_schema_view(
+    get=extend_schema(parameters=[OpenApiParameter("symbol", str), OpenApiParameter("signal_type", str)])
+)
+class Signals(generics.ListAPIView):
+    """The strategies' signals, newest first."""
+
+    serializer_class = SignalSerializer
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        """`now` tells which have expired."""
+        return {**super().get_serializer_context(), "now": timezone.now()}
+
+    def get_queryset(self) -> QuerySet[Signal]:
+        rows = Signal.objects.select_related("instrument")
+        if symbol := self.request.query_params.get("symbol"):
+            try:
+                rows = rows.filter(instrument=resolve(symbol))
+            except UnknownSymbol as error:
+                raise serializers.ValidationError({"symbol": [str(error)]}) from error
+        if wanted := self.request.query_params.get("signal_type"):
+            rows = rows.filter(signal_type=wanted.upper())
+        return rows
+
+
+@extend_schema_view(get=extend_schema(parameters=[OpenApiParameter("unread", bool)]))
+class Notifications(generics.ListAPIView):
+    """What the user was told, newest first."""
+
+    serializer_class = NotificationSerializer
+
+    def get_queryset(self) -> QuerySet[Notification]:
+        rows = Notification.objects.filter(user_id=_user_id(self.request))
+        only_unread = self.request.query_params.get("unread", "").lower() in ("1", "true")
+        return rows.filter(read=False) if only_unread else rows
+
+    @extend_schema(request=ReadMany, responses=ReadMany)
+    def post(self, request: Request) -> Response:
+        """Mark notifications as read; answers with those that were unread."""
+        body = ReadMany(data=request.data)
+        body.is_valid(raise_exception=True)
+        return Response({"notification_ids": mark_read(_user_id(request), body.validated_data["notification_ids"])})
+
+
+class OneNotification(APIView):
+    """One of the user's own."""
+
+    @extend_schema(request=ReadOne, responses=NotificationSerializer)
+    def patch(self, request: Request, notification_id: str) -> Response:
+        """Mark it as read."""
+        own = Notification.objects.filter(user_id=_user_id(request))
+        row = get_object_or_404(own, public_id=notification_id)
+        body = ReadOne(data=request.data)
+        body.is_valid(raise_exception=True)
+        mark_read(_user_id(request), [row.public_id])
+        row.refresh_from_db(fields=["read"])
+        return Response(NotificationSerializer(row).data)
