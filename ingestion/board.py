@@ -1,0 +1,150 @@
+"""What one source's market looks like now: the newest values of each instrument, held by its listener.
+
+It is loaded once from what is stored, so that neither an out-of-order tick nor a restart ever moves a price back.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from ingestion.candles import MINUTE_US, Bar
+from ingestion.latest import Change, Latest
+from ingestion.models import Instrument
+from ingestion.rolling import Minute, Rolling, Statistics
+from ingestion.symbols import Known
+from ingestion.ticks import SUSPECT, Quote, Ticker
+
+DAY_US: Final = 1440 * MINUTE_US
+# A venue's own 24-hour figures are better than ours for so long after it gave them.
+TICKER_FRESH_US: Final = 60_000_000
+
+
+class _Place:
+    """One instrument on the board. Fields are named as in `Latest`."""
+
+    __slots__ = (
+        "ask", "bid", "day_us", "known", "previous_close", "price", "quote_id", "quote_time_us", "received_us",
+        "rolling", "ticker", "time_us", "trade_id",
+    )  # fmt: skip
+
+    def __init__(self, known: Known, latest: Latest | None) -> None:
+        self.known = known
+        self.price, self.bid, self.ask = (latest.price, latest.bid, latest.ask) if latest else (None, None, None)
+        self.time_us = latest.time_us if latest else 0
+        self.trade_id = latest.trade_id if latest else 0
+        self.quote_time_us = latest.quote_time_us if latest else 0
+        self.quote_id = latest.quote_id if latest else 0
+        self.received_us = latest.received_us if latest else 0
+        self.rolling = Rolling()
+        self.ticker: Ticker | None = None
+        self.day_us = self.time_us - self.time_us % DAY_US
+        self.previous_close: float | None = None
+
+    def trade(self, part: Bar) -> bool:
+        """Count one minute's part of a batch in. Whether the price is newer for it."""
+        minute = part.time_us // MINUTE_US
+        self.rolling.add(Minute(minute, part.high, part.low, part.close, part.volume, part.last_time_us))
+        if (part.last_time_us, part.last_id) <= (self.time_us, self.trade_id):
+            return False
+        day_us = part.time_us - part.time_us % DAY_US
+        if day_us > self.day_us:
+            self.day_us, self.previous_close = day_us, self.price
+        self.price, self.time_us, self.trade_id = part.close, part.last_time_us, part.last_id
+        return True
+
+    def quote(self, quote: Quote) -> bool:
+        if (quote.time_us, quote.quote_id) <= (self.quote_time_us, self.quote_id):
+            return False
+        self.bid, self.ask = quote.bid, quote.ask
+        self.quote_time_us, self.quote_id = quote.time_us, quote.quote_id
+        return True
+
+    def say(self, ticker: Ticker) -> None:
+        self.ticker = ticker
+        if self.price is None:
+            self.price, self.time_us = ticker.last, ticker.time_us
+
+    def latest(self, source: str) -> Latest:
+        statistics = self._statistics()
+        change = percent = None
+        reference = statistics.reference
+        if self.known.kind == Instrument.Kind.EQUITY:
+            reference = self.previous_close
+        if self.price is not None and reference:
+            change = self.price - reference
+            percent = 100 * change / reference
+        return Latest(
+            source, self.price, self.bid, self.ask, self.time_us, self.received_us, change, percent,
+            statistics.volume, statistics.high, statistics.low, self.trade_id, self.quote_time_us, self.quote_id,
+        )  # fmt: skip
+
+    def _statistics(self) -> Statistics:
+        """The venue's own figures while they are fresh, else ours."""
+        t, price = self.ticker, self.price
+        if t is None or price is None or self.time_us - t.time_us > TICKER_FRESH_US:
+            return self.rolling.statistics()
+        return Statistics(t.open, max(t.high, price), min(t.low, price), t.volume)
+
+
+class Past(msgspec.Struct, frozen=True):
+    """What is stored of one instrument. minutes: the last 24 hours'. before: the last price before those.
+    previous_close: the last price before this UTC day. in_progress: the open bars, as far as they are stored."""
+
+    known: Known
+    minutes: list[Minute]
+    before: float | None
+    previous_close: float | None
+    in_progress: list[Bar]
+
+
+class Board:
+    """Every instrument that one source has told of."""
+
+    def __init__(self, source: str, stored: Mapping[int, Latest] | None = None) -> None:
+        self.source = source
+        self._stored = dict(stored or {})
+        self._places: dict[int, _Place] = {}
+
+    def place(self, known: Known) -> _Place:
+        """Where an instrument stands; a new place starts from what is stored."""
+        found = self._places.get(known.id)
+        if found is None:
+            found = self._places[known.id] = _Place(known, self._stored.pop(known.id, None))
+        return found
+
+    def remember(self, past: Past) -> None:
+        place = self.place(past.known)
+        place.rolling = Rolling(past.before)
+        place.rolling.load(past.minutes)
+        place.previous_close = past.previous_close
+
+    def trade(self, known: Known, parts: Iterable[Bar], fresh_from_us: int) -> Change | None:
+        """Count in a batch's minutes of one instrument. What moved, of those parts that are not of the past."""
+        place = self.place(known)
+        moved = [part for part in parts if place.trade(part) and part.last_time_us >= fresh_from_us]
+        if not moved:
+            return None
+        return Change(
+            known.id,
+            moved[-1].close,
+            max(part.high for part in moved),
+            min(part.low for part in moved),
+            sum(part.volume for part in moved),
+            sum(part.trades for part in moved),
+            moved[-1].last_time_us,
+        )
+
+    def quote(self, known: Known, quote: Quote) -> bool:
+        """Whether it is newer. A suspect one (crossed, one-sided) is not shown."""
+        return not quote.flags & SUSPECT and self.place(known).quote(quote)
+
+    def ticker(self, known: Known, ticker: Ticker) -> None:
+        self.place(known).say(ticker)
+
+    def received(self, known: Known, received_us: int) -> None:
+        self.place(known).received_us = received_us
+
+    def latest(self, known: Known) -> Latest:
+        """As it now stands; its quality is the reader's to judge."""
+        return self.place(known).latest(self.source)

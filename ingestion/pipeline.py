@@ -1,0 +1,451 @@
+"""From frames to a flush: decode, judge, drop what came twice, pack, and work out what moved.
+
+Synchronous and without a clock: the listener (and a replay) feeds it frames with the time of their receipt, asks for a
+`Batch` every flush interval, appends the batch to the journal and then publishes what `publications` returns. A tick
+costs a few microseconds here, so what can be done once a batch or once an instrument is never done once a tick.
+"""
+
+import logging
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from django.conf import settings
+
+from ingestion import payloads
+from ingestion.board import Board, Past
+from ingestion.candles import Bar, OpenBars, bars, fold
+from ingestion.journal import Flush
+from ingestion.latest import Change, encode, judged, pack_changes
+from ingestion.providers import Ack, MalformedFrame, Said, Shutdown, VenueError
+from ingestion.quality import Judge
+from ingestion.status import Latencies
+from ingestion.symbols import Known
+from ingestion.ticks import (
+    SUSPECT,
+    BookSnapshot,
+    Quote,
+    Tick,
+    Ticker,
+    Trade,
+    pack_quotes,
+    pack_trades,
+    unpack_trades,
+)
+from streaming.protocol import Message
+
+logger = logging.getLogger(__name__)
+
+Decode = Callable[[bytes | str, int], list[Said]]
+
+TICK_TYPES: Final = frozenset({Trade, Quote, Ticker, BookSnapshot})
+CONTROL_TYPES: Final = frozenset({Ack, VenueError, Shutdown})
+
+# One journal entry holds no more than this, however many ticks wait.
+BATCH_MAX_TICKS: Final = 4000
+# Of one instrument in one message; the older ones are on disk.
+TRADES_PER_MESSAGE: Final = 100
+# Open bars are told (and kept for snapshots) so often.
+BARS_INTERVAL_US: Final = 250_000
+# Refused ticks and frames waiting for the quarantine; further ones are only counted.
+REFUSED_WAITING_MAX: Final = 1000
+REFUSED_SHOWN_BYTES: Final = 512
+# A skip of more ids than this is a new numbering, not a hole.
+HOLE_MAX: Final = 1000
+MALFORMED_LOG_INTERVAL_US: Final = 5_000_000
+# A quote's id this far below the newest is a venue that began anew, not an old quote.
+QUOTE_RESTART: Final = 100_000
+
+NO_SYMBOL: Final = "unknown_symbol"
+MALFORMED: Final = "malformed_frame"
+
+_encode_bar: Final = msgspec.json.Encoder().encode
+
+
+class Doubtful(msgspec.Struct, frozen=True, gc=False):
+    """Something for the quarantine. time_us: the venue's, None where it cannot be read."""
+
+    symbol: str
+    reason: str
+    raw: bytes
+    time_us: int | None
+    received_us: int
+
+
+class Counts(msgspec.Struct):
+    """Since the pipeline was made. `unknown`: well-formed frames of streams that we do not read."""
+
+    frames: int = 0
+    ticks: int = 0
+    trades: int = 0
+    quotes: int = 0
+    malformed: int = 0
+    quarantined: int = 0
+    suspect: int = 0
+    duplicates: int = 0
+    unknown: int = 0
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """One flush, ready for the journal. oldest_us: when its first tick was received."""
+
+    flush: Flush
+    oldest_us: int
+
+
+def _nobody() -> None:
+    pass
+
+
+class _TradeIds:
+    """Which trade ids of one symbol were seen: those from `low` to `high` but for the `holes`."""
+
+    __slots__ = ("high", "holes", "low")
+
+    def __init__(self) -> None:
+        self.low, self.high, self.holes = 0, -1, set[int]()
+
+    def is_new(self, trade_id: int) -> bool:
+        """Whether it was not seen; and now it was. An id from before `low` counts as new: the disk knows better."""
+        if trade_id > self.high:
+            self._jump(trade_id)
+            return True
+        if trade_id in self.holes:
+            self.holes.discard(trade_id)
+            return True
+        return trade_id < self.low
+
+    def _jump(self, trade_id: int) -> None:
+        skipped = trade_id - self.high - 1
+        if self.high < 0 or skipped + len(self.holes) > HOLE_MAX:
+            self.low = trade_id
+            self.holes.clear()
+        else:
+            self.holes.update(range(self.high + 1, trade_id))
+        self.high = trade_id
+
+
+class Pipeline:
+    """One listener shard's.
+
+    known: the instruments by the venue's symbols; `follow` replaces it.
+    board: what the market looks like, already loaded with what is stored.
+    fresh_us: how old a trade may be and still be news in `changes`.
+    live: false for replays: their trades are nobody's news, and their bars are no open ones.
+
+    `full` may be set to what is to be called while LISTENER_FLUSH_MAX_TICKS or more wait.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        number: int,
+        decode: Decode,
+        judge: Judge,
+        board: Board,
+        known: Mapping[str, Known],
+        fresh_us: int,
+        live: bool = True,
+    ) -> None:
+        self.source, self.number = source, number
+        self._decode, self._judge, self._board = decode, judge, board
+        self._fresh_us, self._live = fresh_us, live
+        self.flush_ticks = settings.LISTENER_FLUSH_MAX_TICKS
+        self.full: Callable[[], None] = _nobody
+        self._known: dict[str, Known] = {}
+        self._ids: dict[str, int] = {}
+        self._by_id: dict[int, Known] = {}
+        self.follow(known)
+        self.counts = Counts()
+        self.latencies = Latencies()
+        self.heard: set[str] = set()
+        self.last_tick_us = 0
+        self.doubtful: deque[Doubtful] = deque()
+        self._waiting: list[Tick] = []
+        self._trade_ids: defaultdict[str, _TradeIds] = defaultdict(_TradeIds)
+        self._quote_ids: dict[str, int] = {}
+        self._open_bars = OpenBars()
+        self._unbarred: list[bytes] = []
+        self._barred_at_us = 0
+        self._malformed_logged_us = 0
+        self._moved: dict[int, Known] = {}
+        self._recent: dict[int, deque[Trade]] = {}
+        self._shown: dict[tuple[str, int], Ticker | BookSnapshot] = {}
+        self._bars: dict[tuple[int, str], Bar] = {}
+
+    def follow(self, known: Mapping[str, Known]) -> None:
+        """Ticks of these symbols are taken from now on, those of others quarantined."""
+        self._known = dict(known)
+        self._ids = {symbol: instrument.id for symbol, instrument in known.items()}
+        self._by_id |= {instrument.id: instrument for instrument in known.values()}
+
+    def remember(self, pasts: Iterable[Past], told: Iterable[Bar] = ()) -> None:
+        """Instruments' last 24 hours. told: open bars as an earlier listener told them.
+
+        Of two accounts of one bar the one with more trades counts: the disk may lag, what was told be a moment old.
+        """
+        best: dict[tuple[int, str], Bar] = {}
+        for past in pasts:
+            self._board.remember(past)
+            best |= {(bar.instrument_id, bar.interval): bar for bar in past.in_progress}
+        for bar in told:
+            held = best.get((bar.instrument_id, bar.interval))
+            if held is None or (bar.time_us, bar.trades) > (held.time_us, held.trades):
+                best[bar.instrument_id, bar.interval] = bar
+        self._open_bars.seed(best.values())
+
+    @property
+    def symbols(self) -> Mapping[str, Known]:
+        return self._known
+
+    @property
+    def waiting(self) -> int:
+        """Ticks since the last `take`."""
+        return len(self._waiting)
+
+    # --- In ---------------------------------------------------------------------------------------------------
+
+    def receive(self, frame: bytes | str, received_us: int) -> Sequence[Said]:
+        """Take one frame in. Returns what in it is no tick: answers, errors, notices. Never raises for its content."""
+        self.counts.frames += 1
+        try:
+            said = self._decode(frame, received_us)
+        except MalformedFrame as error:
+            self._refuse_frame(error, received_us)
+            return ()
+        if len(said) == 1 and type(said[0]) in TICK_TYPES:
+            self._waiting.append(said[0])  # type: ignore[arg-type]
+            if len(self._waiting) >= self.flush_ticks:
+                self.full()
+            return ()
+        return self._sort(said)
+
+    def offer(self, ticks: Iterable[Tick]) -> None:
+        """Take in ticks that need no decoding."""
+        self._waiting.extend(ticks)
+        if len(self._waiting) >= self.flush_ticks:
+            self.full()
+
+    def forget_oldest(self, most: int, before_us: int) -> list[Tick]:
+        """Keep no more than the newest `most` waiting ticks, and none received before. Returns the others."""
+        excess = max(0, len(self._waiting) - most)
+        while excess < len(self._waiting) and self._waiting[excess].received_us < before_us:
+            excess += 1
+        dropped, self._waiting = self._waiting[:excess], self._waiting[excess:]
+        return dropped
+
+    def _sort(self, said: Iterable[Said]) -> list[Said]:
+        control: list[Said] = []
+        for word in said:
+            if type(word) in TICK_TYPES:
+                self._waiting.append(word)  # type: ignore[arg-type]
+            elif type(word) in CONTROL_TYPES:
+                control.append(word)
+            else:
+                self.counts.unknown += 1
+        return control
+
+    def _refuse_frame(self, error: MalformedFrame, received_us: int) -> None:
+        self.counts.malformed += 1
+        frame = error.frame if isinstance(error.frame, bytes) else error.frame.encode(errors="replace")
+        self._doubt(Doubtful("", MALFORMED, frame[:REFUSED_SHOWN_BYTES], None, received_us))
+        if received_us - self._malformed_logged_us >= MALFORMED_LOG_INTERVAL_US:
+            self._malformed_logged_us = received_us
+            logger.warning("%s: %s (%d so far)", self.source, error, self.counts.malformed)
+
+    # --- Out --------------------------------------------------------------------------------------------------
+
+    def due(self, now_us: int) -> bool:
+        """Whether there is anything to `take`."""
+        return bool(self._waiting) or (bool(self._unbarred) and now_us - self._barred_at_us >= BARS_INTERVAL_US)
+
+    def take(self, now_us: int) -> Batch | None:
+        """What waits (at most BATCH_MAX_TICKS of it), as one flush; None if there is nothing to tell.
+
+        After this the board counts those ticks as known: append the flush, or record that it was lost.
+        """
+        ticks, self._waiting = self._waiting[:BATCH_MAX_TICKS], self._waiting[BATCH_MAX_TICKS:]
+        trades, quotes = self._divide(self._believed(ticks, now_us))
+        trade_rows = pack_trades(trades, self._ids, self.number)
+        quote_rows = pack_quotes(quotes, self._ids, self.number)
+        changes = self._count_trades(trade_rows, now_us)
+        self._count_quotes(quotes)
+        self._keep_recent(trades, now_us - self._fresh_us)
+        latest = {i: encode(self._board.latest(known)) for i, known in self._touched(trades, quotes).items()}
+        bars_due = self._bars_due(now_us)
+        if not (latest or bars_due or trades or quotes):
+            return None
+        count = len(trades) + len(quotes)
+        self.counts.ticks += count
+        self.counts.trades += len(trades)
+        self.counts.quotes += len(quotes)
+        packed = pack_changes(changes) if changes and self._live else None
+        oldest_us = ticks[0].received_us if ticks else now_us
+        return Batch(Flush(trade_rows, quote_rows, count, latest, bars_due, packed, now_us), oldest_us)
+
+    def publications(self, now_us: int) -> list[Message]:
+        """What happened since they were last asked for, one message a topic."""
+        messages: list[Message] = []
+        for instrument_id, known in self._moved.items():
+            latest = judged(self._board.latest(known), now_us)
+            if latest.price is not None:
+                messages.append(
+                    self._message("price", known, "asset_update", payloads.price(known.symbol, latest), now_us)
+                )
+            recent = self._recent.pop(instrument_id, None)
+            if recent:
+                data = payloads.trades(known.symbol, self.source, recent)
+                messages.append(self._message("trades", known, "trades", data, now_us))
+        messages += self._shown_messages(now_us)
+        messages += self._bar_messages(now_us)
+        self._moved = {}
+        return messages
+
+    def take_doubtful(self) -> list[Doubtful]:
+        """What waits for the quarantine."""
+        taken, self.doubtful = list(self.doubtful), deque()
+        return taken
+
+    # --- Judging ----------------------------------------------------------------------------------------------
+
+    def _believed(self, ticks: list[Tick], now_us: int) -> list[Tick]:
+        symbols = {tick.symbol for tick in ticks}
+        strangers = symbols - self._ids.keys()
+        self.heard |= symbols
+        if strangers:
+            self._refuse(t for t in ticks if t.symbol in strangers)
+            ticks = [t for t in ticks if t.symbol not in strangers]
+        judgement = self._judge.judge_batch(ticks, now_us)
+        self.counts.suspect += judgement.suspect
+        for refused in judgement.refused:
+            self._doubt_tick(refused.tick, refused.reason)
+        return judgement.accepted
+
+    def _refuse(self, ticks: Iterable[Tick]) -> None:
+        for tick in ticks:
+            self._doubt_tick(tick, NO_SYMBOL)
+
+    def _doubt_tick(self, tick: Tick, reason: str) -> None:
+        self.counts.quarantined += 1
+        raw = msgspec.json.encode(tick)[:REFUSED_SHOWN_BYTES]
+        self._doubt(Doubtful(tick.symbol, str(reason), raw, tick.time_us, tick.received_us))
+
+    def _doubt(self, doubtful: Doubtful) -> None:
+        if len(self.doubtful) < REFUSED_WAITING_MAX:
+            self.doubtful.append(doubtful)
+
+    def _divide(self, ticks: Iterable[Tick]) -> tuple[list[Trade], list[Quote]]:
+        """The ticks to store, without those that came twice; the others are only shown."""
+        trades: list[Trade] = []
+        quotes: list[Quote] = []
+        trade_ids, quote_ids = self._trade_ids, self._quote_ids
+        for tick in ticks:
+            if type(tick) is Trade:
+                seen = trade_ids[tick.symbol]
+                if tick.trade_id == seen.high + 1:
+                    seen.high += 1
+                elif not seen.is_new(tick.trade_id):
+                    self.counts.duplicates += 1
+                    continue
+                trades.append(tick)
+            elif type(tick) is Quote:
+                newest = quote_ids.get(tick.symbol, -1)
+                if newest - QUOTE_RESTART < tick.quote_id <= newest:
+                    self.counts.duplicates += 1
+                    continue
+                quote_ids[tick.symbol] = tick.quote_id
+                quotes.append(tick)
+            else:
+                self._show(tick)
+        return trades, quotes
+
+    def _show(self, tick: Tick) -> None:
+        known = self._known[tick.symbol]
+        if isinstance(tick, Ticker):
+            self._board.ticker(known, tick)
+            self._shown["ticker", known.id] = tick
+            self._moved[known.id] = known
+        elif isinstance(tick, BookSnapshot):
+            self._shown["book", known.id] = tick
+
+    # --- Counting ---------------------------------------------------------------------------------------------
+
+    def _count_trades(self, rows: bytes, now_us: int) -> list[Change]:
+        """Count packed trades in: latencies, open bars, the board. Returns what moved."""
+        if not rows:
+            return []
+        array = unpack_trades(rows)
+        self.latencies.add(array["received_at"].astype(np.int64) - array["time"])
+        if self._live:
+            self._unbarred.append(rows)
+        parts: defaultdict[int, list[Bar]] = defaultdict(list)
+        for part in bars(fold(array)):
+            parts[part.instrument_id].append(part)
+        changes = (self._board.trade(self._by_id[i], minutes, now_us - self._fresh_us) for i, minutes in parts.items())
+        return [change for change in changes if change is not None]
+
+    def _count_quotes(self, quotes: Iterable[Quote]) -> None:
+        newest = {quote.symbol: quote for quote in quotes if not quote.flags & SUSPECT}
+        for symbol, quote in newest.items():
+            self._board.quote(self._known[symbol], quote)
+
+    def _touched(self, trades: list[Trade], quotes: list[Quote]) -> dict[int, Known]:
+        """The instruments of a batch, which then wait for publication; and when each was last heard of."""
+        received = {quote.symbol: quote.received_us for quote in quotes}
+        for trade in trades:
+            received[trade.symbol] = trade.received_us
+        touched: dict[int, Known] = {}
+        for symbol, received_us in received.items():
+            known = self._known[symbol]
+            touched[known.id] = known
+            self._board.received(known, received_us)
+            self.last_tick_us = max(self.last_tick_us, received_us)
+        self._moved |= touched
+        return touched
+
+    def _keep_recent(self, trades: Iterable[Trade], fresh_from_us: int) -> None:
+        """Keep the newest of each instrument to publish; none that is strange, nor old news."""
+        ids, recent = self._ids, self._recent
+        for trade in trades:
+            if trade.flags & SUSPECT or trade.time_us < fresh_from_us:
+                continue
+            instrument_id = ids[trade.symbol]
+            if instrument_id not in recent:
+                recent[instrument_id] = deque(maxlen=TRADES_PER_MESSAGE)
+            recent[instrument_id].append(trade)
+
+    def _bars_due(self, now_us: int) -> dict[str, bytes]:
+        """The open bars that changed since they were last told, for the journal's call; and note them to publish."""
+        if not self._unbarred or now_us - self._barred_at_us < BARS_INTERVAL_US:
+            return {}
+        changed = self._open_bars.update(unpack_trades(b"".join(self._unbarred)))
+        self._unbarred, self._barred_at_us = [], now_us
+        self._bars |= {(bar.instrument_id, bar.interval): bar for bar in changed}
+        return {f"{bar.instrument_id}:{bar.interval}": _encode_bar(bar) for bar in changed}
+
+    # --- Telling ----------------------------------------------------------------------------------------------
+
+    def _shown_messages(self, now_us: int) -> list[Message]:
+        shown, self._shown = self._shown, {}
+        return [self._shown_message(self._by_id[i], tick, now_us) for (_, i), tick in shown.items()]
+
+    def _shown_message(self, known: Known, tick: Ticker | BookSnapshot, now_us: int) -> Message:
+        if isinstance(tick, Ticker):
+            data = payloads.ticker(known.symbol, tick, self.source)
+            return self._message("ticker", known, "ticker", data, now_us)
+        return self._message("book", known, "book", payloads.book(known.symbol, tick, self.source), now_us)
+
+    def _bar_messages(self, now_us: int) -> list[Message]:
+        told, self._bars = self._bars, {}
+        messages = []
+        for (instrument_id, interval), bar in told.items():
+            symbol = self._by_id[instrument_id].symbol
+            data = payloads.candle(symbol, interval, bar, self.source)
+            messages.append(Message(f"candles:{symbol}:{interval}", "candle", data, now_us))
+        return messages
+
+    def _message(self, prefix: str, known: Known, event: str, data: payloads.Payload, now_us: int) -> Message:
+        return Message(f"{prefix}:{known.symbol}", event, data, now_us)

@@ -1,0 +1,122 @@
+"""How each feed is doing: told every second by its listener, read by `/readyz`, `/realtime/status/` and `/api/feeds/`.
+
+One Redis key a listener shard, which expires: a feed whose listener is gone says nothing, and counts as stopped.
+"""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from django.conf import settings
+
+from worker.redis import async_client, client, key
+
+STOPPED: Final = "stopped"
+CONNECTING: Final = "connecting"
+SUBSCRIBING: Final = "subscribing"
+LIVE: Final = "live"
+STALE: Final = "stale"
+DRAINING: Final = "draining"
+
+EXPIRES_S: Final = 30
+# A listener tells every second; after this it is stuck or gone.
+SILENCE_S: Final = 5.0
+LATENCIES_KEPT: Final = 4096
+
+
+class FeedStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One feed, as its listener last told.
+
+    state: connecting, subscribing, live, stale (connected, and mute), draining or stopped.
+    at_us, last_tick_us: when this was told, and when its newest tick was received; 0 for never.
+    latency_ms: p50 and p99 from the venue's time to our receipt; negative where the clocks differ, never clamped.
+    The counts are since the listener started. silent: symbols subscribed long ago of which nothing was ever heard.
+    """
+
+    provider: str
+    shard: str
+    state: str = STOPPED
+    at_us: int = 0
+    last_tick_us: int = 0
+    symbols: int = 0
+    ticks: int = 0
+    ticks_per_s: float = 0.0
+    frames: int = 0
+    reconnects: int = 0
+    malformed: int = 0
+    quarantined: int = 0
+    suspect: int = 0
+    duplicates: int = 0
+    unknown: int = 0
+    venue_errors: int = 0
+    dropped: int = 0
+    journal_full: bool = False
+    gaps_open: int = 0
+    latency_ms: dict[str, float] = {}
+    silent: list[str] = []
+
+    def last_tick_age_s(self, now_us: int) -> float | None:
+        """How long ago its newest tick was received; None if it had none."""
+        return (now_us - self.last_tick_us) / 1e6 if self.last_tick_us else None
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(FeedStatus).decode
+
+
+async def tell(status: FeedStatus) -> None:
+    """Replace what is known of the feed. Raises redis.RedisError."""
+    await async_client().set(_key(status.shard), _encode(status), ex=EXPIRES_S)
+
+
+def shards() -> list[str]:
+    """The listener shards of this installation's feeds."""
+    return [f"{provider}:0" for provider in settings.FEEDS]
+
+
+def feeds(now_us: int | None = None) -> list[FeedStatus]:
+    """Every feed of FEEDS, in that order. Raises redis.RedisError."""
+    now_us = now_us or time.time_ns() // 1000
+    names = shards()
+    stored: Any = client().mget([_key(shard) for shard in names]) if names else []
+    return [_judged(shard, value, now_us) for shard, value in zip(names, stored, strict=True)]
+
+
+def _judged(shard: str, value: bytes | None, now_us: int) -> FeedStatus:
+    if value is None:
+        return FeedStatus(shard.partition(":")[0], shard)
+    status = _decode(value)
+    told_ago_s = (now_us - status.at_us) / 1e6
+    mute_s = (now_us - status.last_tick_us) / 1e6
+    if status.state == LIVE and (told_ago_s > SILENCE_S or mute_s > settings.PRICE_FRESH_S):
+        return msgspec.structs.replace(status, state=STALE)
+    return status
+
+
+def _key(shard: str) -> str:
+    return key("feed", shard)
+
+
+class Latencies:
+    """The newest latencies, bounded, and their percentiles."""
+
+    def __init__(self) -> None:
+        self._batches: deque[np.ndarray] = deque()
+        self._count = 0
+
+    def add(self, latencies_us: np.ndarray) -> None:
+        """latencies_us: received minus venue time, of one flush."""
+        self._batches.append(latencies_us[-LATENCIES_KEPT:])
+        self._count += len(self._batches[-1])
+        while self._count - len(self._batches[0]) >= LATENCIES_KEPT:
+            self._count -= len(self._batches.popleft())
+
+    def percentiles_ms(self, percentiles: Sequence[int] = (50, 99)) -> dict[str, float]:
+        """Such as {"p50": 12.3, "p99": 80.1}; empty before the first tick."""
+        if not self._count:
+            return {}
+        found = np.percentile(np.concatenate(list(self._batches)), percentiles) / 1000
+        return {f"p{p}": round(float(value), 3) for p, value in zip(percentiles, found, strict=True)}
