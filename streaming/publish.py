@@ -61,7 +61,7 @@ def publish(messages: Sequence[Message]) -> int:
         return 0
     pipe = client(settings.PUBLISH_TIMEOUT_S).pipeline(transaction=False)
     for channel, body in _wire(messages):
-        pipe.execute_command("PUBLISH", channel, body)
+        pipe.publish(channel, body)
     try:
         pipe.execute()
     except redis.RedisError:
@@ -78,7 +78,7 @@ async def apublish(messages: Sequence[Message]) -> int:
         return 0
     pipe = async_client(settings.PUBLISH_TIMEOUT_S).pipeline(transaction=False)
     for channel, body in _wire(messages):
-        pipe.execute_command("PUBLISH", channel, body)
+        pipe.publish(channel, body)
     try:
         await pipe.execute()
     except redis.RedisError:

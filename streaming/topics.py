@@ -6,9 +6,12 @@ A topic's name is split at its first `:` into prefix and key, as in `price:BTC-U
 import enum
 from typing import Any, ClassVar
 
-import msgspec
+from streaming.protocol import Address, Message
 
-from streaming.protocol import Message
+__all__ = [
+    "Address", "Kind", "NotYours", "SignInNeeded", "Topic", "TopicRefused", "UnknownTopic", "find", "register",
+    "registry",
+]  # fmt: skip
 
 
 class Kind(enum.Enum):
@@ -39,23 +42,10 @@ class SignInNeeded(TopicRefused):
     code = 4001
 
 
-class Address(msgspec.Struct, frozen=True):
-    """Where a subscription leads.
-
-    topic: canonical, e.g. `price:BTC-USDT` or `notifications:7`; groups, events and positions go by it.
-    name: as the client asked, symbols upper-cased, e.g. `price:BTC`; goes back out as the envelope's `topic`.
-    symbol: what to echo as `data["symbol"]`, where the topic is about one instrument.
-    """
-
-    topic: str
-    name: str
-    symbol: str | None = None
-
-
 class Topic:
     """One kind of topic. Subclass, set the class attributes, register an instance.
 
-    Both methods are synchronous and may use the ORM; the engine calls them in a thread, with Django's `user`
+    Its methods are synchronous and may use the ORM; the engine calls them in threads, with Django's `user`
     (an `AnonymousUser` when not signed in).
     """
 
@@ -66,6 +56,10 @@ class Topic:
     def resolve(self, key: str, user: Any) -> Address:
         """The one door to a group name. Raises TopicRefused; does not reveal whether a forbidden thing exists."""
         raise NotImplementedError
+
+    def keys(self, user: Any) -> list[str]:
+        """The keys that `prefix:*` stands for: all of this user's own. Only some topics have such."""
+        return []
 
     def snapshot(self, address: Address, user: Any) -> list[Message]:
         """The present state as the same messages the topic publishes, canonical symbols in them; may be empty."""

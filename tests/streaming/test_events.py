@@ -60,9 +60,9 @@ def test_numbers_start_at_one_and_follow_the_order_given() -> None:
 
 def test_a_rollback_leaves_no_hole_and_publishes_nothing(published: Callable[[], list[bytes]]) -> None:
     events.append([message("t1", 1)])
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         events.append([message("t1", 2)])
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
     (after,) = events.append([message("t1", 3)])
 
     assert after.seq == 2

@@ -35,13 +35,17 @@ async def test_members_of_the_topics_group_receive_it(topic: str) -> None:
     await close_async_client()
 
 
-def test_different_topics_have_different_groups_of_names_that_the_layer_allows() -> None:
+async def test_different_topics_have_different_groups_of_names_that_the_layer_allows() -> None:
     topics = ["price:A", "price:B", "price:A=X", "price:A=Y", "ä", "ö", "p" * 300, "p" * 301]
 
     groups = {group_of(topic) for topic in topics}
 
     assert len(groups) == len(topics)
-    assert all(get_channel_layer().require_valid_group_name(group) for group in groups) or groups
+    layer = get_channel_layer()
+    channel = await layer.new_channel("test")
+    for group in groups:
+        await layer.group_add(group, channel)
+    await layer.flush()
 
 
 def test_nothing_to_say_costs_nothing() -> None:

@@ -1,0 +1,76 @@
+"""Who is on the other end of a socket: origin, user, address."""
+
+import ipaddress
+from http.cookies import SimpleCookie
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
+
+from channels.security.websocket import OriginValidator
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.http.request import split_domain_port, validate_host
+
+
+class OriginGuard(OriginValidator):
+    """A page of another site gets HTTP 403; what sends no Origin is not a browser's page, and is let in.
+
+    Allowed are this site itself (the Host that was asked for, if it is one of ALLOWED_HOSTS) and ALLOWED_ORIGINS.
+    """
+
+    def __init__(self, application: Any) -> None:
+        super().__init__(application, settings.ALLOWED_ORIGINS)
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Any:
+        if same_site(header(scope, b"origin"), header(scope, b"host")):
+            return await self.application(scope, receive, send)
+        return await super().__call__(scope, receive, send)
+
+    def valid_origin(self, parsed_origin: Any) -> bool:
+        return parsed_origin is None or self.validate_origin(parsed_origin)
+
+
+def same_site(origin: str, host: str) -> bool:
+    """Whether `origin` (`http://localhost:8000`) names the host and port that were asked for."""
+    try:
+        named = urlsplit(origin)
+    except ValueError:
+        return False
+    domain, _ = split_domain_port(host)
+    return bool(host) and named.netloc.lower() == host.lower() and validate_host(domain, settings.ALLOWED_HOSTS)
+
+
+def user_of(scope: dict[str, Any]) -> Any:
+    """The user whose session cookie this is, or AnonymousUser. Blocking."""
+    cookies: SimpleCookie = SimpleCookie()
+    cookies.load(header(scope, b"cookie"))
+    morsel = cookies.get(settings.SESSION_COOKIE_NAME)
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    # Django's own check, which also knows of changed passwords, wants no more of a request than its session.
+    request: Any = SimpleNamespace(session=store(morsel.value if morsel else None))
+    return get_user(request)
+
+
+def client_address(scope: dict[str, Any]) -> str:
+    """The client's address: the nearest one in `X-Forwarded-For` that is none of TRUSTED_PROXIES."""
+    client = scope.get("client")
+    address = str(client[0]) if client else ""
+    for hop in reversed(header(scope, b"x-forwarded-for").split(",")):
+        if not _is_trusted(address) or not hop.strip():
+            break
+        address = hop.strip()
+    return address
+
+
+def header(scope: dict[str, Any], name: bytes) -> str:
+    """The header's value, several joined by commas; empty without it."""
+    return ",".join(value.decode("latin-1") for found, value in scope.get("headers", []) if found == name)
+
+
+def _is_trusted(address: str) -> bool:
+    try:
+        known = ipaddress.ip_address(address)
+        return any(known in ipaddress.ip_network(proxy) for proxy in settings.TRUSTED_PROXIES)
+    except ValueError:
+        return False

@@ -1,0 +1,324 @@
+"""One client's connection: carries out what its session decides, and hands its outbox to its writer at its pace."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+from django.conf import settings
+from django.db import Error as DatabaseError
+
+from streaming import actions, snapshots
+from streaming.dialects import Dialect, Opening
+from streaming.effects import Act, Close, Effect, Send, SetPace, Subscribe, Subscription, Unsubscribe
+from streaming.frames import Frame, batch
+from streaming.hub import Follower, Hub
+from streaming.outbox import Outbox, SlowConsumer
+from streaming.protocol import Code, Message, envelope, timestamp
+from streaming.quotas import Lease
+from streaming.session import Limits, Session
+from streaming.snapshots import Beginning, Grant
+from streaming.threads import in_thread
+
+logger = logging.getLogger(__name__)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Writer(Protocol):
+    """The way out to one client. Nothing here waits."""
+
+    def write(self, frames: Sequence[Frame]) -> None: ...
+
+    def backlog_bytes(self) -> int:
+        """What was written and not yet taken by the client."""
+
+    def last_heard(self) -> float:
+        """Loop time of the client's last sign of life, protocol pongs included; infinite where that is not known."""
+
+    def close(self, code: int, reason: str) -> None: ...
+
+
+class Connection:
+    """user: Django's, or AnonymousUser. All methods run on the hub's event loop."""
+
+    def __init__(self, hub: Hub, dialect: Dialect, writer: Writer, opening: Opening, user: Any, lease: Lease) -> None:
+        self.hub, self.dialect, self.writer = hub, dialect, writer
+        self.opening, self.user, self.lease = opening, user, lease
+        self.session = Session(dialect, limits())
+        self.outbox = Outbox(settings.OUTBOX_QUEUE_MAX, settings.OUTBOX_BATCH_MAX)
+        self.followers: dict[str, Follower] = {}
+        self._closed = False
+        self.batch = False
+        self.interval_s = settings.STREAM_INTERVAL_MS / 1000
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._flush_at = self._stuck_since = 0.0
+        self._heard_at = self._loop.time()
+        self._report_at = self._loop.time() + settings.DROPPED_REPORT_INTERVAL_S
+
+    # --- What the client says -------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Greet, and begin the path's own subscriptions; greeted is only who gets them."""
+        self.hub.connections.add(self)
+        self.hub.start()
+        names = tuple(self.dialect.topics(self.opening.params))
+        begun = await self._begin(Subscribe(names, essential=True, quiet=True)) if names else []
+        if not self.is_closed():
+            self.say(*self.dialect.greet(self.opening, now_us()))
+            self._finish(begun)
+
+    async def receive(self, text: str | None) -> None:
+        """Carry out what a message asks for. text: None for a binary message."""
+        self._heard_at = self._loop.time()
+        for effect in self.session.receive(text, now_us()):
+            if self.is_closed():
+                return
+            await self._carry_out(effect)
+
+    async def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Send(message):
+                self.say(message)
+            case Subscribe():
+                await self._subscribe(effect)
+            case Unsubscribe(names):
+                for name in names:
+                    self._leave(name)
+            case SetPace():
+                self._set_pace(effect)
+            case Act():
+                await self._act(effect)
+            case Close(code, reason):
+                self.close(code, reason)
+
+    def _set_pace(self, pace: SetPace) -> None:
+        if pace.batch is not None:
+            self.batch = pace.batch
+        if pace.interval_ms is not None:
+            self.interval_s = pace.interval_ms / 1000
+
+    async def _act(self, act: Act) -> None:
+        action = actions.registry.get(act.name)
+        if not self.user.is_authenticated:
+            self.refuse(Code.SIGN_IN_NEEDED, f"{act.name} needs a sign-in.", act.request)
+        elif action is None:
+            self.refuse(Code.UNKNOWN, f"Nothing here does {act.name}.", act.request)
+        else:
+            try:
+                answer = await in_thread(action, self.user, act.data)
+            except actions.ActionRefused as refusal:
+                self.refuse(refusal.code, refusal.why, act.request)
+            else:
+                self.say(*self.dialect.acted(act, answer, now_us()))
+
+    # --- Subscriptions --------------------------------------------------------------------------------------------
+
+    async def _subscribe(self, effect: Subscribe) -> None:
+        begun = await self._begin(effect)
+        if self.is_closed():
+            return
+        if not effect.quiet:
+            positions = {follower.name: _position(beginning) for follower, beginning in begun}
+            self.say(*self.dialect.subscribed(positions, effect.request, now_us()))
+        self._finish(begun)
+
+    async def _begin(self, effect: Subscribe) -> list[tuple[Follower, Beginning]]:
+        """First follow, then read the state: what happens in between is held back, not lost."""
+        try:
+            grants = await self._granted(effect)
+            if self.is_closed():
+                return []
+            followers = [self._follower(grant, effect.depth) for grant in grants]
+            await asyncio.gather(*(self.hub.follow(follower) for follower in followers))
+            beginnings = await in_thread(snapshots.begin, grants, effect.since, self.user)
+        except DatabaseError as error:
+            logger.warning("a subscription failed: %s", error)
+            self.close(Code.UNAVAILABLE, "The database is away; come back a little later")
+            return []
+        if self.is_closed():  # meanwhile: then `lost` may have come before `follow`
+            for follower in followers:
+                self.hub.leave(follower)
+        return list(zip(followers, beginnings, strict=True))
+
+    async def _granted(self, effect: Subscribe) -> list[Grant]:
+        granted, refused = await in_thread(snapshots.resolve_all, effect.names, self.user)
+        for refusal in refused:
+            if effect.essential:
+                self.close(refusal.code, refusal.why)
+                return []
+            self.refuse(refusal.code, refusal.why, effect.request, refusal.name)
+        if effect.only_new:
+            granted = [grant for grant in granted if grant.address.name not in self.session.held]
+        return granted
+
+    def _follower(self, grant: Grant, depth: int | None) -> Follower:
+        subscription = Subscription(grant.address, depth)
+        follower = Follower(self, grant, subscription)
+        self._leave(follower.name)
+        self.followers[follower.name] = follower
+        self.session.granted(subscription)
+        return follower
+
+    def _finish(self, begun: Sequence[tuple[Follower, Beginning]]) -> None:
+        """Send each beginning, then what was held back since."""
+        for follower, beginning in begun:
+            if beginning.at is not None:
+                follower.after = beginning.at.seq
+            for message in beginning.messages:
+                self.put(self.render(message, follower.subscription))
+            self.hub.release(follower)
+        self.flush_soon()
+
+    def begin_anew(self, follower: Follower) -> None:
+        """What the follower missed is not to be had any more: it gets the state, as one that comes too late would."""
+        self._loop.create_task(self._begin_anew(follower))
+
+    async def _begin_anew(self, follower: Follower) -> None:
+        follower.held = []
+        try:
+            (beginning,) = await in_thread(snapshots.begin, [follower.grant], {}, self.user)
+        except DatabaseError:
+            self.close(Code.UNAVAILABLE, "The database is away; come back a little later")
+            return
+        if not self.is_closed() and self.followers.get(follower.name) is follower:
+            lost = msgspec.structs.replace(beginning, recovered=False)
+            self.say(*self.dialect.subscribed({follower.name: _position(lost)}, None, now_us()))
+            self._finish([(follower, beginning)])
+
+    def _leave(self, name: str) -> None:
+        self.session.left(name)
+        if (follower := self.followers.pop(name, None)) is not None:
+            self.hub.leave(follower)
+            self.outbox.forget(name)
+
+    # --- What the client hears ------------------------------------------------------------------------------------
+
+    def render(self, message: Message, subscription: Subscription) -> Frame:
+        """The bytes for every connection of this dialect that follows in this manner."""
+        return Frame([_encode(said) for said in self.dialect.render(message, subscription)])
+
+    def offer(self, name: str, frame: Frame, batched: bool) -> None:
+        """An event that a newer one may push aside."""
+        if batched:
+            self.outbox.extend(name, frame)
+        else:
+            self.outbox.replace(name, frame)
+        if self._timer is None:
+            self._wake()
+
+    def put(self, frame: Frame) -> None:
+        """An event, or an answer, that must not be lost."""
+        try:
+            self.outbox.put(frame)
+        except SlowConsumer as slow:
+            self.too_slow(str(slow))
+            return
+        if self._timer is None:
+            self._wake()
+
+    def say(self, *messages: dict[str, Any]) -> None:
+        """Answers: not at the connection's pace but at once."""
+        for message in messages:
+            self.put(Frame((_encode(message),)))
+        self.flush_soon()
+
+    def refuse(self, code: int, why: str, request: Any = None, topic: str | None = None) -> None:
+        self.say(self.dialect.error(code, why, now_us(), request, topic))
+
+    def _wake(self) -> None:
+        if not self.is_closed():
+            self._timer = self._loop.call_at(self._flush_at, self._flush)
+
+    def flush_soon(self) -> None:
+        """Flush when the present work is done, whatever the pace."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._flush_at = 0.0
+        self._timer = None
+        self._wake()
+
+    def _flush(self) -> None:
+        """Write what waits; not while the client has yet to take what was written before: newer values replace it."""
+        self._timer = None
+        now = self._loop.time()
+        self._flush_at = now + self.interval_s
+        if self.is_closed():
+            return
+        if self.writer.backlog_bytes() > settings.OUTBOX_WRITE_BUFFER_MAX_BYTES:
+            self._stalled(now)
+            return
+        self._stuck_since = 0.0
+        if self.dialect.reports_dropped and now >= self._report_at:
+            self._report_dropped(now)
+        frames = self.outbox.take()
+        if self.batch and len(frames) > 1:
+            frames = [batch(frames, timestamp(now_us()))]
+        if frames:
+            self.writer.write(frames)
+
+    def _stalled(self, now: float) -> None:
+        self._stuck_since = self._stuck_since or now
+        if now - self._stuck_since > settings.OUTBOX_STALL_TIMEOUT_S:
+            self.too_slow(f"nothing was read for {settings.OUTBOX_STALL_TIMEOUT_S:g} s")
+        else:
+            self._wake()
+
+    def _report_dropped(self, now: float) -> None:
+        self._report_at = now + settings.DROPPED_REPORT_INTERVAL_S
+        if dropped := self.outbox.take_dropped():
+            self.put(Frame((_encode(envelope("dropped", dropped, now_us())),)))
+
+    # --- The end --------------------------------------------------------------------------------------------------
+
+    def too_slow(self, why: str) -> None:
+        """Only this one suffers."""
+        self.close(Code.TOO_SLOW, f"Too slow: {why}")
+
+    def close_if_idle(self, timeout_s: float) -> None:
+        """A client that neither spoke nor answered the server's pings for so long is gone."""
+        if self._loop.time() - max(self._heard_at, self.writer.last_heard()) > timeout_s:
+            self.close(Code.TOO_SLOW, f"Nothing was heard for {timeout_s:g} s")
+
+    def close(self, code: int, reason: str) -> None:
+        """Say what was to be said, then close; waits for nobody."""
+        if self.is_closed():
+            return
+        if code != Code.TOO_SLOW:
+            self._flush()
+        self.lost()
+        self.writer.close(int(code), reason)
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def lost(self) -> None:
+        """The client is gone, or has been sent away."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for name in list(self.followers):
+            self._leave(name)
+        self.hub.connections.discard(self)
+
+
+def limits() -> Limits:
+    return Limits(
+        messages_per_minute=settings.MAX_MESSAGES_PER_MINUTE,
+        message_bytes=settings.MAX_MESSAGE_BYTES,
+        broken_messages=settings.MAX_BROKEN_MESSAGES,
+        subscriptions=settings.MAX_SUBSCRIPTIONS_PER_CONNECTION,
+    )
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _position(beginning: Beginning) -> dict[str, Any]:
+    at = {} if beginning.at is None else {"epoch": beginning.at.epoch, "seq": beginning.at.seq}
+    return at if beginning.recovered is None else at | {"recovered": beginning.recovered}

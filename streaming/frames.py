@@ -1,0 +1,37 @@
+"""WebSocket frames made ahead: once per message, however many connections they go to. Pure.
+
+A server's frames carry no mask (RFC 6455 §5.1), so that the same bytes serve every client.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+_FIN_TEXT: Final = 0x81
+_TWO_BYTES: Final = 126
+_EIGHT_BYTES: Final = 127
+
+
+def text_frame(payload: bytes) -> bytes:
+    """One whole text frame (RFC 6455 §5.2). payload: UTF-8."""
+    size = len(payload)
+    if size < _TWO_BYTES:
+        return bytes((_FIN_TEXT, size)) + payload
+    if size < 1 << 16:
+        return bytes((_FIN_TEXT, _TWO_BYTES)) + size.to_bytes(2, "big") + payload
+    return bytes((_FIN_TEXT, _EIGHT_BYTES)) + size.to_bytes(8, "big") + payload
+
+
+class Frame:
+    """What one event became for one manner of asking: usually one payload, in some dialects none or several."""
+
+    __slots__ = ("payloads", "wire")
+
+    def __init__(self, payloads: Sequence[bytes]) -> None:
+        self.payloads = payloads
+        self.wire = text_frame(payloads[0]) if len(payloads) == 1 else b"".join(map(text_frame, payloads))
+
+
+def batch(frames: Iterable[Frame], at: str) -> Frame:
+    """The frames' messages as a single `batch` message. at: its timestamp."""
+    events = b",".join([payload for frame in frames for payload in frame.payloads])
+    return Frame((b'{"type":"batch","data":{"events":[%b]},"timestamp":"%b"}' % (events, at.encode()),))

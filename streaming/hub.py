@@ -1,0 +1,418 @@
+"""One member of the channel layer's groups per process, however many browsers the process serves.
+
+The hub joins a topic's group when the first local connection subscribes, receives each message once, makes its frame
+once per manner of asking, and offers it to each connection's outbox. It never awaits a socket.
+
+The layer may lose messages and says nothing when it does. So the hub sends itself a numbered heartbeat through it:
+a missing number, a silence, or a reconnect of the layer's subscription re-reads the conflated topics; and the lossless
+ones are compared with their counter rows at each beat, and refilled from the event log in order.
+"""
+
+import asyncio
+import logging
+import time
+import weakref
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import redis
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import Error as DatabaseError
+
+from streaming import events, quotas, snapshots
+from streaming.effects import Subscription
+from streaming.frames import Frame
+from streaming.protocol import Message, Position
+from streaming.publish import HINT, group_of
+from streaming.snapshots import Grant
+from streaming.threads import in_thread
+from streaming.topics import Kind
+from worker import metrics
+from worker.redis import async_client
+
+if TYPE_CHECKING:
+    from streaming.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+BEAT = "beat"
+_decode = msgspec.json.Decoder(Message).decode
+_hubs: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = weakref.WeakKeyDictionary()
+
+
+def current() -> "Hub":
+    """The running event loop's hub."""
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        _hubs[loop] = Hub()
+    return _hubs[loop]
+
+
+class Follower:
+    """One connection's subscription to one topic.
+
+    While it begins, what arrives is held back until the snapshot is sent; later, events up to `after` are skipped,
+    because the snapshot or the replay contained them.
+    """
+
+    __slots__ = ("after", "connection", "grant", "held", "manner", "name", "subscription")
+
+    def __init__(self, connection: "Connection", grant: Grant, subscription: Subscription) -> None:
+        self.connection, self.grant, self.subscription = connection, grant, subscription
+        self.name = subscription.address.name
+        # Followers of one manner get the same bytes.
+        self.manner = (connection.dialect, subscription)
+        self.after = 0
+        self.held: list[Message] | None = []
+
+    def hold(self, message: Message) -> None:
+        assert self.held is not None
+        if self.grant.topic.kind is Kind.CONFLATED:
+            self.held.clear()
+        self.held.append(message)
+        if len(self.held) > settings.OUTBOX_QUEUE_MAX:
+            self.connection.too_slow(f"{len(self.held)} events came while {self.name} was being read")
+
+
+class Channel:
+    """One topic as this process follows it. at: the position delivered; heard: the highest number hinted at."""
+
+    def __init__(self, grant: Grant) -> None:
+        self.topic, self.kind = grant.address.topic, grant.topic.kind
+        self.followers: dict[Follower, None] = {}
+        self.joined = asyncio.Event()
+        self.at: Position | None = None
+        self.heard = 0
+        self.filling = False
+        self.empty_since: float | None = None
+
+    @property
+    def behind(self) -> bool:
+        return self.at is not None and self.heard > self.at.seq
+
+
+class Hub:
+    """Use `current()`. Everything here runs on one event loop."""
+
+    def __init__(self) -> None:
+        self.channels: dict[str, Channel] = {}
+        self.connections: set[Connection] = set()
+        self._layer: Any = None
+        self._name = ""
+        self._running = False
+        self._opened = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._receiver: asyncio.Task[None] | None = None
+        self._sent = self._received = 0
+        self._heard_at = 0.0
+        self._doubtful = False
+        self._renew_at = 0.0
+
+    # --- Subscribing ----------------------------------------------------------------------------------------------
+
+    async def follow(self, follower: Follower) -> None:
+        """Deliver the topic to the follower from now on; first of all into its `held`.
+
+        Returns when the process is a member of the topic's group and knows where a lossless topic stands. While
+        Redis is away it returns all the same; the topic is then re-read when Redis is back.
+        """
+        self.start()
+        topic = follower.grant.address.topic
+        channel = self.channels.get(topic)
+        if channel is None:
+            channel = self.channels[topic] = Channel(follower.grant)
+            self._spawn(self._join(channel))
+        channel.followers[follower] = None
+        channel.empty_since = None
+        try:
+            await asyncio.wait_for(channel.joined.wait(), settings.PUBLISH_TIMEOUT_S)
+        except TimeoutError:
+            self._doubtful = True
+        if channel.kind is Kind.LOSSLESS and channel.at is None:
+            await self._locate([channel])
+
+    def leave(self, follower: Follower) -> None:
+        """The group is left a little later: another page of the same user often asks for the same at once."""
+        channel = self.channels.get(follower.grant.address.topic)
+        if channel is not None:
+            channel.followers.pop(follower, None)
+            if not channel.followers:
+                channel.empty_since = _now()
+
+    async def _join(self, channel: Channel) -> None:
+        await self._opened.wait()
+        try:
+            await self._layer.group_add(group_of(channel.topic), self._name)
+        except (redis.RedisError, OSError) as error:
+            logger.warning("%s: not joined yet: %s", channel.topic, error)
+            self._doubtful = True  # joined and re-read with the first beat that comes through
+        channel.joined.set()
+
+    # --- Receiving ------------------------------------------------------------------------------------------------
+
+    async def _receive(self) -> None:
+        # Never cancelled while the layer lives: a cancelled `receive` unsubscribes the channel.
+        while True:
+            event = await self._layer.receive(self._name)
+            try:
+                if event["type"] == HINT:
+                    self._take(_decode(event["body"]))
+                elif event["type"] == BEAT:
+                    self._beaten(event["n"])
+            except Exception:  # one bad message must not stop all others
+                logger.exception("the hub could not deliver a message")
+
+    def _take(self, message: Message) -> None:
+        channel = self.channels.get(message.topic)
+        if channel is None:
+            return
+        if channel.kind is not Kind.LOSSLESS:
+            self._deliver(channel, message)
+        elif message.seq is not None:
+            self._take_numbered(channel, message, message.seq)
+
+    def _take_numbered(self, channel: Channel, message: Message, seq: int) -> None:
+        """Deliver the next number at once; a later one only says that there is something to fetch."""
+        if channel.at is None or channel.at.epoch != message.epoch:
+            channel.heard = max(channel.heard, seq)
+            if channel.at is not None:
+                self._spawn(self._compare())
+        elif seq == channel.at.seq + 1 and not channel.filling:
+            channel.at = Position(channel.at.epoch, seq)
+            self._deliver(channel, message)
+        elif seq > channel.at.seq:
+            channel.heard = max(channel.heard, seq)
+            self._spawn(self._fill(channel))
+
+    def _deliver(self, channel: Channel, message: Message) -> None:
+        frames: dict[Any, Frame] = {}
+        batched, seq = channel.kind is Kind.BATCHED, message.seq
+        for follower in list(channel.followers) if seq is not None else channel.followers:
+            if follower.held is not None:
+                follower.hold(message)
+                continue
+            frame = frames.get(follower.manner)
+            if frame is None:
+                frame = frames[follower.manner] = follower.connection.render(message, follower.subscription)
+            if not frame.payloads:
+                continue
+            if seq is None:
+                follower.connection.offer(follower.name, frame, batched)
+            elif seq > follower.after:
+                follower.connection.put(frame)
+        metrics.count("streaming.delivered", len(channel.followers))
+
+    def release(self, follower: Follower) -> None:
+        """The beginning is sent: now what was held back meanwhile, and from here on everything at once."""
+        held, follower.held = follower.held or [], None
+        for message in held:
+            if message.seq is not None and message.seq <= follower.after:
+                continue
+            frame = follower.connection.render(message, follower.subscription)
+            if message.seq is None:
+                follower.connection.offer(follower.name, frame, follower.grant.topic.kind is Kind.BATCHED)
+            else:
+                follower.connection.put(frame)
+
+    # --- Where lossless topics stand ------------------------------------------------------------------------------
+
+    async def _locate(self, channels: Sequence[Channel]) -> None:
+        """Take the channels' positions from the counter rows; what was hinted at beyond them is fetched."""
+        found = await in_thread(events.positions, [channel.topic for channel in channels])
+        for channel in channels:
+            if channel.at is None:
+                channel.at = found[channel.topic]
+            if channel.behind:
+                self._spawn(self._fill(channel))
+
+    async def _compare(self) -> None:
+        """Fetch what the counter rows know of and we have not heard; after a new epoch everyone begins anew."""
+        known = {c.topic: c for c in self.channels.values() if c.at is not None and c.followers}
+        if not known:
+            return
+        for topic, position in (await in_thread(events.positions, known)).items():
+            channel = known[topic]
+            assert channel.at is not None
+            if channel.at.epoch != position.epoch:
+                channel.at, channel.heard = position, position.seq
+                self._begin_anew(channel)
+            elif position.seq > channel.at.seq:
+                channel.heard = max(channel.heard, position.seq)
+                await self._fill(channel)
+
+    async def _fill(self, channel: Channel) -> None:
+        """Deliver from the event log, in order, up to what was heard of."""
+        if channel.filling:
+            return
+        channel.filling = True
+        try:
+            while channel.at is not None and channel.behind:
+                await self._fill_once(channel, channel.at)
+        except DatabaseError as error:
+            logger.warning("%s: not refilled yet: %s", channel.topic, error)  # the next beat tries again
+        finally:
+            channel.filling = False
+
+    async def _fill_once(self, channel: Channel, at: Position) -> None:
+        heard = channel.heard
+        now = (await in_thread(events.positions, [channel.topic]))[channel.topic]
+        missed = await in_thread(events.replay, channel.topic, at, now)
+        channel.at = now
+        if channel.heard == heard:
+            channel.heard = now.seq  # whatever was heard of beyond the counter row had another epoch
+        if missed is None:
+            self._begin_anew(channel)
+        for message in missed or ():
+            self._deliver(channel, message)
+
+    # --- Doubt ----------------------------------------------------------------------------------------------------
+
+    async def _resync(self) -> None:
+        """Messages may have been lost: join what is not joined, re-read what is conflated, compare what is numbered."""
+        metrics.count("streaming.resyncs")
+        for channel in list(self.channels.values()):
+            await self._layer.group_add(group_of(channel.topic), self._name)
+        followed = [channel for channel in self.channels.values() if channel.followers]
+        for channel in followed:
+            if channel.kind is not Kind.LOSSLESS:
+                await self._reread(channel)
+        await self._compare()
+
+    async def _reread(self, channel: Channel) -> None:
+        """Deliver the present state to all followers, who were all permitted to have it."""
+        follower = next(iter(channel.followers), None)
+        if follower is None:
+            return
+        for message in await in_thread(snapshots.snapshot, follower.grant, follower.connection.user):
+            self._deliver(channel, message)
+
+    def _begin_anew(self, channel: Channel) -> None:
+        """What was missed is not to be had any more: each follower gets the state instead."""
+        for follower in list(channel.followers):
+            if follower.held is None:
+                follower.connection.begin_anew(follower)
+
+    def _beaten(self, n: int) -> None:
+        silent = _now() - self._heard_at > settings.HUB_SILENCE_S
+        if n != self._received + 1 or silent:
+            self._doubtful = True
+        self._received, self._heard_at = n, _now()
+
+    async def _beat(self) -> None:
+        """One heartbeat, and what is due with it."""
+        if not self._opened.is_set():
+            return
+        self._sent += 1
+        body = self._layer.serialize({"type": BEAT, "n": self._sent})
+        receivers = await async_client(settings.PUBLISH_TIMEOUT_S).publish(self._name, body)
+        if receivers == 0:
+            self._doubtful = True  # the layer's subscription is gone just now, and so are the messages
+        if _now() - self._heard_at > 2 * settings.HUB_SILENCE_S:
+            await self._rebuild()
+        elif self._doubtful and self._received >= self._sent - 1:
+            self._doubtful = False
+            await self._resync()
+        else:
+            await self._compare()
+        await self._leave_empty()
+
+    async def _pulse(self) -> None:
+        while True:
+            await asyncio.sleep(settings.HUB_HEARTBEAT_S)
+            for due in (self._beat, self._tend):
+                try:
+                    await due()
+                except (redis.RedisError, DatabaseError, OSError) as error:
+                    self._doubtful = True
+                    logger.warning("the hub's heartbeat did not come through: %s", error)
+                except Exception:  # the pulse must go on
+                    logger.exception("the hub's heartbeat failed")
+
+    async def _tend(self) -> None:
+        """Keep the living connections' leases, and end the dead ones."""
+        for connection in list(self.connections):
+            connection.close_if_idle(settings.WEBSOCKET_TIMEOUT_S)
+        if _now() >= self._renew_at:
+            self._renew_at = _now() + settings.CONNECTION_LEASE_TTL_S / 3
+            await quotas.renew([connection.lease for connection in self.connections])
+
+    async def _leave_empty(self) -> None:
+        expired = _now() - settings.HUB_LINGER_S
+        for channel in list(self.channels.values()):
+            if channel.empty_since is not None and channel.empty_since < expired:
+                del self.channels[channel.topic]
+                await self._layer.group_discard(group_of(channel.topic), self._name)
+
+    # --- Life -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Safe to call again."""
+        if not self._running:
+            self._running = True
+            self._layer = get_channel_layer()
+            self._spawn(self._open())
+            self._spawn(self._pulse())
+
+    async def _open(self) -> None:
+        """A channel of our own on the layer, and its reader."""
+        self._opened.clear()
+        while True:
+            try:
+                self._name = await self._layer.new_channel("hub")
+                break
+            except (redis.RedisError, OSError) as error:
+                logger.warning("no channel layer yet: %s", error)
+                await asyncio.sleep(settings.HUB_HEARTBEAT_S)
+        self._heard_at = _now()
+        self._watch_reconnects()
+        self._receiver = asyncio.create_task(self._receive())
+        self._opened.set()
+
+    def _watch_reconnects(self) -> None:
+        """Hear of each reconnect of the layer's subscription, however short: the layer itself tells nobody."""
+        for shard in self._layer._get_layer()._shards:
+            if shard._pubsub is not None and shard._pubsub.connection is not None:
+                shard._pubsub.connection.register_connect_callback(self._reconnected)
+
+    def _reconnected(self, _connection: Any) -> None:
+        self._doubtful = True
+
+    async def _rebuild(self) -> None:
+        """The layer has gone deaf although Redis answers: start it anew."""
+        logger.warning("the channel layer hears nothing; it is started anew")
+        metrics.count("streaming.layer_rebuilds")
+        if self._receiver is not None:
+            self._receiver.cancel()
+        try:
+            await self._layer.flush()
+        except Exception as error:  # the layer's own reader had died, and says so once more
+            logger.warning("the old channel layer ended with %r", error)
+            self._layer._layers.pop(asyncio.get_running_loop(), None)
+        self._doubtful = True
+        await self._open()
+
+    async def close(self) -> None:
+        """End the hub's tasks and its part of the layer. For an event loop that ends while the process lives."""
+        _hubs.pop(asyncio.get_running_loop(), None)
+        if self._layer is not None:
+            await self._layer.flush()
+        tasks = [task for task in (self._receiver, *self._tasks) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a task of the hub failed", exc_info=error)
+
+
+def _now() -> float:
+    return time.monotonic()

@@ -1,0 +1,77 @@
+"""uvicorn's WebSocket protocol, which also takes ready-made frames and never waits for a stuck reader.
+
+    uvicorn project.asgi:application --ws streaming.wire:TapehouseWebSocketProtocol
+
+A connection's `scope["extensions"][EXTENSION]` is its protocol object: `write_frames` costs one `transport.write`,
+where the ASGI way makes a new frame for each connection. Without it (another server, a test) everything still works.
+"""
+
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from streaming.protocol import Code
+
+EXTENSION = "tapehouse.wire"
+# RFC 6455 §5.5: a control frame's payload has 125 bytes, two of them the code.
+REASON_MAX_BYTES = 123
+# How long a client may take to answer a close frame before the connection is cut.
+CLOSE_TIMEOUT_S = 5.0
+
+
+class TapehouseWebSocketProtocol(WebSocketsSansIOProtocol):
+    """last_heard: loop time of the last bytes from the client, protocol pongs included."""
+
+    last_heard = 0.0
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:
+            # The application is started from the loop, after this: it finds the extension in its scope.
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions[EXTENSION] = self
+
+    def data_received(self, data: bytes) -> None:
+        self.last_heard = self.loop.time()
+        super().data_received(data)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a frame may be written."""
+        return self.handshake_complete and not self.close_sent and not self.transport.is_closing()
+
+    def write_frames(self, frames: bytes) -> None:
+        """Write whole text frames. They carry no compression flag, so they are right on a compressed connection too."""
+        if self.is_open:
+            self.transport.write(frames)
+
+    def backlog_bytes(self) -> int:
+        """What the client has not taken yet."""
+        return self.transport.get_write_buffer_size()
+
+    def close_with(self, code: int, reason: str) -> None:
+        """Say why and close, without waiting: who does not answer in CLOSE_TIMEOUT_S is cut off."""
+        if not self.is_open:
+            return
+        self.stop_keepalive()
+        self.conn.send_close(code, reason.encode()[:REASON_MAX_BYTES].decode(errors="ignore"))
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        if self.read_paused:  # the answer to the close frame has to be read
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
+
+    def keepalive_timeout(self) -> None:
+        """No pong: cut off. (`transport.close()` would first wait for a write buffer that nobody empties.)"""
+        super().keepalive_timeout()
+        self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
+
+    def shutdown(self) -> None:
+        """The server is restarting: the clients are told to come back (uvicorn would say 1012)."""
+        if self.is_open:
+            self.close_with(Code.UNAVAILABLE, "restarting")
+        else:
+            super().shutdown()

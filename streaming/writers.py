@@ -1,0 +1,74 @@
+"""The two ways out to a client: ready-made frames through our uvicorn protocol, or messages through plain ASGI."""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from streaming.connection import Writer
+from streaming.frames import Frame
+from streaming.wire import EXTENSION, TapehouseWebSocketProtocol
+
+
+def writer_for(scope: dict[str, Any], send: Any) -> Writer:
+    """The faster one where the server has it."""
+    wire = scope.get("extensions", {}).get(EXTENSION)
+    return AsgiWriter(send) if wire is None else WireWriter(wire)
+
+
+class WireWriter:
+    """Each flush is one `transport.write`."""
+
+    def __init__(self, wire: TapehouseWebSocketProtocol) -> None:
+        self.wire = wire
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        self.wire.write_frames(frames[0].wire if len(frames) == 1 else b"".join([frame.wire for frame in frames]))
+
+    def backlog_bytes(self) -> int:
+        return self.wire.backlog_bytes()
+
+    def last_heard(self) -> float:
+        return self.wire.last_heard
+
+    def close(self, code: int, reason: str) -> None:
+        self.wire.close_with(code, reason)
+
+
+class AsgiWriter:
+    """A task of its own awaits the server, so that nobody else has to."""
+
+    def __init__(self, send: Any) -> None:
+        self._send = send
+        self._waiting: list[dict[str, Any]] = []
+        self._backlog_bytes = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            for payload in frame.payloads:
+                self._backlog_bytes += len(payload)
+                self._enqueue({"type": "websocket.send", "text": payload.decode()})
+
+    def backlog_bytes(self) -> int:
+        return self._backlog_bytes
+
+    def last_heard(self) -> float:
+        return math.inf  # ASGI does not tell of pongs
+
+    def close(self, code: int, reason: str) -> None:
+        self._enqueue({"type": "websocket.close", "code": code, "reason": reason})
+
+    def _enqueue(self, message: dict[str, Any]) -> None:
+        self._waiting.append(message)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            message = self._waiting.pop(0)
+            try:
+                await self._send(message)
+            except Exception:  # the client is gone; servers raise what they like then
+                self._waiting.clear()
+            self._backlog_bytes -= len(message.get("text", ""))
