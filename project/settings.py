@@ -96,7 +96,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
 # One installation (and one test worker) a prefix: Redis pub/sub ignores database numbers.
 REDIS_PREFIX = env.str("REDIS_PREFIX", "tapehouse")
-# redis-py 8 gives every call a 5 s time limit; a blocking read (XREAD BLOCK) asks for less than this.
+# Every call's time limit; a blocking read (XREAD BLOCK) asks for less than this.
+REDIS_CALL_TIMEOUT_S = 5
+# The channel layer waits on a quiet socket; redis-py's own 5 s would end it.
 REDIS_SOCKET_TIMEOUT_S = 15
 REDIS_CONNECT_TIMEOUT_S = 3
 REDIS_HEALTH_CHECK_INTERVAL_S = 10
@@ -228,6 +230,15 @@ STREAM_INTERVAL_MIN_MS = 50
 STREAM_INTERVAL_MAX_MS = 5000
 OUTBOX_QUEUE_MAX = env.int("OUTBOX_QUEUE_MAX", 1000)
 OUTBOX_WRITE_BUFFER_MAX_BYTES = env.int("OUTBOX_WRITE_BUFFER_MAX_BYTES", 1024 * 1024)
+# Messages kept of one batched topic (trades) for one client.
+OUTBOX_BATCH_MAX = env.int("OUTBOX_BATCH_MAX", 200)
+# A client that takes nothing for so long is too slow.
+OUTBOX_STALL_TIMEOUT_S = env.float("OUTBOX_STALL_TIMEOUT_S", 15.0)
+DROPPED_REPORT_INTERVAL_S = env.float("DROPPED_REPORT_INTERVAL_S", 10.0)
+# A topic without local subscribers is kept this long for whoever comes back to it.
+HUB_LINGER_S = env.float("HUB_LINGER_S", 5.0)
+# Threads, and so database connections, that serve the sockets of one web process.
+STREAM_THREADS = env.int("STREAM_THREADS", 4)
 EVENT_REPLAY_MAX = env.int("EVENT_REPLAY_MAX", 1000)
 HUB_HEARTBEAT_S = env.float("HUB_HEARTBEAT_S", 1.0)
 HUB_SILENCE_S = env.float("HUB_SILENCE_S", 3.0)
@@ -293,7 +304,8 @@ USE_TZ = True
 USE_I18N = False
 
 STATIC_URL = "/static/"
-STATIC_ROOT = Path(env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+# An image collects into it; elsewhere there is none, and WhiteNoise would warn of a missing folder.
+STATIC_ROOT = env.str("STATIC_ROOT", "") or None
 FRONTEND_DIST = BASE_DIR / "frontend" / "dist"
 STATICFILES_DIRS = [FRONTEND_DIST] if FRONTEND_DIST.exists() else []
 DJANGO_VITE = {"default": {"dev_mode": False, "manifest_path": FRONTEND_DIST / "manifest.json"}}
