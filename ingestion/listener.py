@@ -331,13 +331,14 @@ def _last_entry_us(shard: str) -> int | None:
 
 async def _write_quarantine(provider: str, doubtful: list[Doubtful]) -> None:
     try:
-        await in_thread(store.quarantine, [_quarantined(provider, d) for d in doubtful])
+        await in_thread(store.quarantine, [quarantined(provider, d) for d in doubtful])
     except DatabaseError as error:
         metrics.count("ingestion.quarantine_failures", len(doubtful))
         logger.warning("%d refused ticks could not be kept: %s", len(doubtful), error)
 
 
-def _quarantined(provider: str, doubtful: Doubtful) -> Quarantined:
+def quarantined(provider: str, doubtful: Doubtful) -> Quarantined:
+    """Its row."""
     try:
         time_ = None if doubtful.time_us is None else store.to_datetime(doubtful.time_us)
     except OverflowError:

@@ -187,3 +187,36 @@ def book(symbol: str, b: BookSnapshot, source: str, status: str = "live") -> Pay
         "depth": max(len(b.bids), len(b.asks)),
         "source": source,
     }
+
+
+def ticker_of_latest(symbol: str, latest: AnyLatest) -> Payload:
+    """`ticker`, of what is kept of it."""
+    price, change = latest.price, latest.change
+    return {
+        "symbol": symbol,
+        "instrument": symbol,
+        "last": price,
+        "open_24h": None if price is None or change is None else price - change,
+        "high_24h": latest.high,
+        "low_24h": latest.low,
+        "volume_24h": latest.volume,
+        "quote_volume_24h": None,
+        "change_24h": change,
+        "change_percent_24h": latest.change_percent,
+        "source": latest.source,
+    }
+
+
+def no_book(symbol: str) -> Payload:
+    """`book`, while nothing is known of it."""
+    return {
+        "symbol": symbol,
+        "instrument": symbol,
+        "status": "syncing",
+        "bids": [],
+        "asks": [],
+        "spread": None,
+        "last_update_id": None,
+        "depth": 0,
+        "source": None,
+    }

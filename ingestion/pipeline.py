@@ -206,6 +206,10 @@ class Pipeline:
         """Ticks since the last `take`."""
         return len(self._waiting)
 
+    def strangers(self) -> set[str]:
+        """The symbols among what waits that are not followed."""
+        return {tick.symbol for tick in self._waiting} - self._ids.keys()
+
     # --- In ---------------------------------------------------------------------------------------------------
 
     def receive(self, frame: bytes | str, received_us: int) -> Sequence[Said]:

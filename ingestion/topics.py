@@ -1,0 +1,167 @@
+"""The market's topics, and telling them of something from Python. Their snapshots come from what is stored."""
+
+import time
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from ingestion import latest, payloads, store, symbols
+from ingestion.candles import INTERVALS, Bar
+from ingestion.latest import Latest
+from ingestion.models import Instrument
+from ingestion.providers import SOURCE_NAMES, SOURCES
+from streaming.protocol import Address, Message
+from streaming.publish import publish
+from streaming.topics import Kind, Topic, UnknownTopic, register
+from worker.redis import client, key
+
+SNAPSHOT_TRADES: Final = 50
+
+_decode_bar: Final = msgspec.json.Decoder(Bar).decode
+
+
+class _MarketTopic(Topic):
+    """A topic about one instrument, its key any name of it."""
+
+    public = True
+
+    def resolve(self, key: str, user: Any) -> Address:
+        instrument = find(f"{self.prefix}:{key}", key)
+        return Address(f"{self.prefix}:{instrument.symbol}", f"{self.prefix}:{key.upper()}", key.upper())
+
+
+class Price(_MarketTopic):
+    """The newest price, its day, and the best bid and ask."""
+
+    prefix = "price"
+    kind = Kind.CONFLATED
+
+    def snapshot(self, address: Address, user: Any) -> list[Message]:
+        found = _newest(address.topic)
+        if found is None:
+            return []
+        data = payloads.price(found.symbol, found.latest)
+        return [Message(address.topic, "asset_update", data, _now_us())]
+
+
+class Trades(_MarketTopic):
+    """Each trade, several a message."""
+
+    prefix = "trades"
+    kind = Kind.BATCHED
+
+    def snapshot(self, address: Address, user: Any) -> list[Message]:
+        found = _newest(address.topic)
+        if found is None:
+            return []
+        source = SOURCES[found.latest.source]
+        rows = store.trades(found.id, limit=SNAPSHOT_TRADES, source=source)
+        data = payloads.trades(found.symbol, found.latest.source, rows)
+        return [Message(address.topic, "trades", data, _now_us())]
+
+
+class Candles(Topic):
+    """The bar in progress of an interval, and those that became final or were revised."""
+
+    prefix = "candles"
+    kind = Kind.CONFLATED
+    public = True
+
+    def resolve(self, key: str, user: Any) -> Address:
+        name, _, interval = key.rpartition(":")
+        if interval not in INTERVALS:
+            raise UnknownTopic(f"candles:{key}", f"A candle topic ends in one of {', '.join(INTERVALS)}.")
+        instrument = find(f"candles:{key}", name)
+        asked = name.upper()
+        return Address(f"candles:{instrument.symbol}:{interval}", f"candles:{asked}:{interval}", asked)
+
+    def snapshot(self, address: Address, user: Any) -> list[Message]:
+        name, _, interval = address.topic.partition(":")[2].rpartition(":")
+        instrument = symbols.resolve(name)
+        bar = newest_bar(instrument.id, interval)
+        if bar is None:
+            return []
+        data = payloads.candle(instrument.symbol, interval, bar, SOURCE_NAMES[bar.source])
+        return [Message(address.topic, "candle", data, _now_us())]
+
+
+class Ticker(_MarketTopic):
+    """The venue's own last 24 hours, from those that tell."""
+
+    prefix = "ticker"
+    kind = Kind.CONFLATED
+
+    def snapshot(self, address: Address, user: Any) -> list[Message]:
+        found = _newest(address.topic)
+        if found is None:
+            return []
+        data = payloads.ticker_of_latest(found.symbol, found.latest)
+        return [Message(address.topic, "ticker", data, _now_us())]
+
+
+class Book(_MarketTopic):
+    """The venue's order book. Nothing keeps it: until the next update it is `syncing`, and empty."""
+
+    prefix = "book"
+    kind = Kind.CONFLATED
+
+    def snapshot(self, address: Address, user: Any) -> list[Message]:
+        symbol = address.topic.partition(":")[2]
+        return [Message(address.topic, "book", payloads.no_book(symbol), _now_us())]
+
+
+for _topic in (Price(), Trades(), Candles(), Ticker(), Book()):
+    register(_topic)
+
+
+class _Found(NamedTuple):
+    id: int
+    symbol: str
+    latest: Latest
+
+
+def find(topic: str, name: str) -> Instrument:
+    """The instrument that a topic is about. Raises UnknownTopic."""
+    try:
+        return symbols.resolve(name)
+    except symbols.UnknownSymbol as unknown:
+        raise UnknownTopic(topic, str(unknown)) from unknown
+
+
+def newest_bar(instrument_id: int, interval: str) -> Bar | None:
+    """The bar in progress as the best source's listener last told it, or the newest on disk where that is newer."""
+    stored = store.candles(instrument_id, interval, limit=1)
+    found = latest.get([instrument_id]).get(instrument_id)
+    told = _told_bar(found.source, instrument_id, interval) if found is not None else None
+    if told is None or (stored and stored[-1].time_us > told.time_us):
+        return stored[-1] if stored else None
+    return told
+
+
+def _told_bar(source: str, instrument_id: int, interval: str) -> Bar | None:
+    told: Any = client().hget(key("bars", source), f"{instrument_id}:{interval}")
+    return None if told is None else _decode_bar(told)
+
+
+def _newest(topic: str) -> _Found | None:
+    instrument = symbols.resolve(topic.partition(":")[2])
+    found = latest.get([instrument.id]).get(instrument.id)
+    return None if found is None else _Found(instrument.id, instrument.symbol, found)
+
+
+def broadcast_market_update(
+    *, symbol: str, price: float, change: float | None = None, volume: float | None = None
+) -> int:
+    """Tell whoever watches the symbol of a price, from other Django code. It is shown, and neither stored nor a tick.
+
+    Returns how many messages were handed over. Raises symbols.UnknownSymbol.
+    """
+    instrument = symbols.resolve(symbol)
+    now_us = _now_us()
+    told = Latest("broadcast", price, time_us=now_us, received_us=now_us, change=change, volume=volume)
+    data = payloads.price(instrument.symbol, told)
+    return publish([Message(f"price:{instrument.symbol}", "asset_update", data, now_us)])
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
