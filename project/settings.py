@@ -153,6 +153,8 @@ LEASE_TTL_S = env.float("LEASE_TTL_S", 3.0)
 RESIDENT_ASK_INTERVAL_S = env.float("RESIDENT_ASK_INTERVAL_S", 2.0)
 RESIDENT_DRAIN_TIMEOUT_S = env.float("RESIDENT_DRAIN_TIMEOUT_S", 10.0)
 PULSE_INTERVAL_S = env.float("PULSE_INTERVAL_S", 10.0)
+# Threads, and so database connections, that one resident may use for blocking work.
+RESIDENT_THREADS = env.int("RESIDENT_THREADS", 4)
 # How long a resident that failed keeps its lease, so that nobody tries the same at once.
 RESIDENT_RESTART_DELAY_S = env.float("RESIDENT_RESTART_DELAY_S", 1.0)
 # beat renews at least every CELERY_BEAT_MAX_LOOP_INTERVAL: a third of this.
