@@ -1,13 +1,17 @@
 """Every URL. Packages bring their own under `api/`; what sees everything is here."""
 
 from django.contrib import admin
+from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.permissions import AllowAny
 
-from project import health
+from project import health, views
 
 urlpatterns = [
+    path("", views.market),
+    path("accounts/login/", views.SignIn.as_view()),
+    path("accounts/logout/", LogoutView.as_view()),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("admin/", admin.site.urls),

@@ -1,0 +1,57 @@
+import { useBootstrap } from "../hooks/bootstrap";
+import type { useNotifications } from "../hooks/notifications";
+import type { Theme } from "../hooks/theme";
+import { Connection } from "./connection";
+import { Icon, Logo } from "./icons";
+import { Bell } from "./notifications";
+
+interface Props {
+  theme: Theme;
+  toggleTheme: () => void;
+  notifications: ReturnType<typeof useNotifications>;
+}
+
+export function Header({ theme, toggleTheme, notifications }: Props) {
+  const { user, market_data } = useBootstrap();
+  return (
+    <header className="header">
+      <a className="brand" href="/">
+        <Logo />
+        Tapehouse
+      </a>
+      {market_data && <Connection />}
+      <div className="header-actions">
+        <button
+          type="button"
+          className="icon-button"
+          onClick={toggleTheme}
+          aria-label={theme === "dark" ? "Use light colours" : "Use dark colours"}
+        >
+          <Icon name={theme === "dark" ? "sun" : "moon"} />
+        </button>
+        {user !== null && <Bell {...notifications} />}
+        <Account />
+      </div>
+    </header>
+  );
+}
+
+function Account() {
+  const { user, login_url, logout_url, csrf_token } = useBootstrap();
+  if (user === null) {
+    return (
+      <a className="button primary" href={login_url}>
+        Sign in
+      </a>
+    );
+  }
+  return (
+    <form className="account" method="post" action={logout_url}>
+      <input type="hidden" name="csrfmiddlewaretoken" value={csrf_token} />
+      <span className="account-name">{user.username}</span>
+      <button type="submit" className="button">
+        Sign out
+      </button>
+    </form>
+  );
+}

@@ -1,0 +1,44 @@
+"""The pages that people open. What moves on them comes by the API and the socket."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import views as auth
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+
+@never_cache
+@require_safe
+def market(request: HttpRequest) -> HttpResponse:
+    """`/`: the live market, and a signed-in user's portfolio and notifications."""
+    return render(request, "index.html", {"bootstrap": bootstrap(request)})
+
+
+def bootstrap(request: HttpRequest) -> dict[str, Any]:
+    """What the page has to know before it can ask: who looks at it, and what is open to them.
+
+    `{"user": {"username": "demo"} or null, "market_data": true, "price_fresh_s": 60.0, "login_url", "logout_url",
+    "csrf_token"}`
+    """
+    signed_in = request.user.is_authenticated
+    return {
+        "user": {"username": request.user.get_username()} if signed_in else None,
+        "market_data": signed_in or settings.ANONYMOUS_MARKET_DATA,
+        "price_fresh_s": settings.PRICE_FRESH_S,
+        "login_url": settings.LOGIN_URL,
+        "logout_url": "/accounts/logout/",
+        "csrf_token": get_token(request),
+    }
+
+
+class SignIn(auth.LoginView):
+    """`/accounts/login/`; a user who is signed in already goes on to the page."""
+
+    redirect_authenticated_user = True
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(development=settings.DEVELOPMENT, **kwargs)
