@@ -403,8 +403,8 @@ def _newest_bars(
         return []
     step_us = INTERVALS[interval]
     found: list[Bar] = []
-    for reach in (1, 8, 64):
-        start = to_datetime((to_us(newest) // step_us + 1 - limit * reach) * step_us)
+    for reach in (1, 8, None):
+        start = to_datetime((to_us(newest) // step_us + 1 - limit * reach) * step_us) if reach else BEGINNING
         source = source or best_source(instrument_id, start, end or FOREVER)
         assert source is not None, "the newest minute is in the range"
         found = _bars(instrument_id, source, interval, start, end or FOREVER, limit, newest_first=True)[::-1]
@@ -480,9 +480,10 @@ def trades(
     end: dt.datetime | None = None,
     limit: int = 500,
     after: tuple[int, int, int] | None = None,
+    source: int | None = None,
 ) -> list[StoredTrade]:
     """Trades of an instrument in [start, end), oldest first: the first `limit` from `start`, or those that come after
-    the place `after` (`StoredTrade.place`), or with neither the newest."""
+    the place `after` (`StoredTrade.place`), or with neither the newest. Of all sources without a `source`."""
     newest_first = start is None and after is None
     order = "DESC" if newest_first else "ASC"
     place = (to_datetime(after[0]), *after[1:]) if after else (BEGINNING, 0, 0)
@@ -490,11 +491,22 @@ def trades(
         cursor.execute(
             f"""SELECT {_TRADE} FROM trade
                 WHERE instrument_id = %s AND time >= %s AND time < %s AND (time, source, trade_id) > (%s, %s, %s)
+                AND (%s::int2 IS NULL OR source = %s)
                 ORDER BY time {order}, source {order}, trade_id {order} LIMIT %s""",
-            [instrument_id, max(start or BEGINNING, place[0]), end or FOREVER, *place, limit],
+            [instrument_id, max(start or BEGINNING, place[0]), end or FOREVER, *place, source, source, limit],
         )
         found = [StoredTrade(*row) for row in cursor.fetchall()]
     return found[::-1] if newest_first else found
+
+
+def count_rows(table: str, source: int, instrument_ids: Sequence[int], from_us: int, until_us: int) -> int:
+    """How many rows `trade`, `quote` or `candle_1m` has of these instruments in [from, until]."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*) FROM {table} WHERE source = %s AND instrument_id = ANY(%s) AND time >= %s AND time <= %s",
+            [source, list(instrument_ids), to_datetime(from_us), to_datetime(until_us)],
+        )
+        return int(cursor.fetchone()[0])
 
 
 def export(
