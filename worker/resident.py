@@ -24,6 +24,7 @@ import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
@@ -32,9 +33,10 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
 from django.db import close_old_connections, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from worker import lease as leases
-from worker import logs, metrics, queues
+from worker import logs, metrics
 from worker.redis import close_async_client
 
 logger = logging.getLogger(__name__)
@@ -105,7 +107,7 @@ def resident(name: str) -> Callable[[Coroutine], Any]:
     """Make the coroutine the Celery task `name(shard)`."""
 
     def decorate(coroutine: Coroutine) -> Any:
-        @shared_task(name=name, queue=queues.RESIDENT, acks_late=False, ignore_result=True)
+        @shared_task(name=name, acks_late=False, ignore_result=True)
         @functools.wraps(coroutine)
         def run(shard: str) -> None:
             own(lease_name(name, shard), shard, coroutine)
@@ -156,6 +158,8 @@ class _Stay:
     loop: asyncio.AbstractEventLoop | None = None
     beat_at: float = field(default_factory=time.monotonic)
     ended: threading.Event = field(default_factory=threading.Event)
+    # Those of the loop's threads: Django closes none at a thread's end.
+    connections: list[BaseDatabaseWrapper] = field(default_factory=list)
 
     def run(self) -> None:
         _stays.add(self)
@@ -167,7 +171,8 @@ class _Stay:
         finally:
             self.ended.set()
             _stays.discard(self)
-            connections.close_all()
+            for connection in [*connections.all(initialized_only=True), *self.connections]:
+                connection.close()
             self._release()
 
     @property
@@ -182,6 +187,7 @@ class _Stay:
 
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
+        self.loop.set_default_executor(ThreadPoolExecutor(settings.RESIDENT_THREADS, self.name, self._thread_begins))
         if _shutting_down.is_set():  # it came before there was a loop to tell
             self.context.draining.set()
         heartbeat = asyncio.create_task(self._heartbeat())
@@ -195,6 +201,11 @@ class _Stay:
             heartbeat.cancel()
             await asyncio.wait([heartbeat])
             await close_async_client()
+
+    def _thread_begins(self) -> None:
+        for connection in connections.all():
+            connection.inc_thread_sharing()
+            self.connections.append(connection)
 
     async def _drained(self, work: "asyncio.Future[Any]") -> None:
         """Wait for the coroutine; once it drains, no longer than the drain bound."""
