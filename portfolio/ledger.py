@@ -14,7 +14,7 @@ from ingestion.models import Instrument
 from portfolio import positions
 from portfolio.currencies import same_money
 from portfolio.models import Portfolio, Transaction
-from portfolio.money import CURRENCIES, ONE, ZERO, plain, stored
+from portfolio.money import CURRENCIES, EXACT, ONE, ZERO, plain, stored
 from portfolio.positions import BUY, DEPOSIT, DIVIDEND, FEE, REVERSAL, SELL, WITHDRAWAL
 from portfolio.topics import publish_on_commit
 
@@ -97,7 +97,7 @@ def complete(portfolio: Portfolio, draft: Draft) -> Draft:
     at_par = same_money(currency, portfolio.base_currency)
     amount = draft.amount
     if amount is None and draft.type == DIVIDEND and draft.quantity is not None and draft.price is not None:
-        amount = stored(draft.quantity * draft.price)
+        amount = stored(EXACT.multiply(draft.quantity, draft.price))
     return msgspec.structs.replace(
         draft,
         currency=currency,
@@ -184,7 +184,7 @@ def _per_unit(draft: Draft) -> Iterable[tuple[str, str]]:
     elif draft.quantity is not None and draft.price is not None:
         if draft.quantity < 0 or draft.price < 0:
             yield "quantity" if draft.quantity < 0 else "price", "It can't be negative."
-        elif draft.amount != stored(draft.quantity * draft.price):
+        elif draft.amount != stored(EXACT.multiply(draft.quantity, draft.price)):
             yield "amount", "It differs from quantity × price."
 
 

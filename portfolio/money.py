@@ -72,7 +72,7 @@ def _checked(value: Decimal) -> Decimal:
         raise BadNumber("The number must be finite.")
     if value.is_zero() and value.is_signed():
         raise BadNumber("Minus zero is not an amount.")
-    if abs(value) >= _LIMIT:
+    if value.copy_abs() >= _LIMIT:  # abs() would round to the default context's 28 digits
         raise BadNumber(f"The number is too large: at most {DIGITS - PLACES} digits before the point.")
     exact = EXACT.quantize(value, _QUANTUM)
     if exact != value:
