@@ -2,6 +2,7 @@
 
 import ipaddress
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,25 @@ def _refuse_foreign_addresses(event: str, args: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_refuse_foreign_addresses)
+
+
+@pytest.fixture(autouse=True)
+def _no_symbols_of_other_tests():
+    """Names resolve anew: a rolled-back test leaves no trace in the process's cache."""
+    from ingestion import symbols  # once Django is set up
+
+    symbols.forget()
+
+
+@pytest.fixture
+def own_prefix(settings):
+    """Keys of this test's own in the shared Redis, removed afterwards."""
+    from worker.redis import client, key
+
+    settings.REDIS_PREFIX = f"{settings.REDIS_PREFIX}-{uuid.uuid4().hex[:8]}"
+    yield settings.REDIS_PREFIX
+    for found in client().scan_iter(f"{key('*')}", count=1_000):
+        client().delete(found)
 
 
 @pytest.fixture
