@@ -26,12 +26,14 @@ from streaming import events
 def run(interval: str, now: datetime) -> list[Signal]:
     """Ask every strategy about each bar that has closed since the last run. Re-running changes nothing.
 
-    Bars that closed more than SIGNAL_MAX_AGE_S ago tell of the past, and are passed over. interval: only "1m" has
-    final bars of its own.
+    Bars that closed more than SIGNAL_MAX_AGE_S ago tell of the past, and are passed over. interval: "1m", whose
+    bars alone are final rows of their own.
     """
+    assert interval == "1m", interval
     length = timedelta(microseconds=INTERVALS[interval])
     oldest = now - timedelta(seconds=settings.SIGNAL_MAX_AGE_S) - length
-    fresh = _one_source_each(bar for bar in store.final_candles_since(oldest) if bar.interval == interval)
+    closed_us = store.to_us(now - length)
+    fresh = _one_source_each(bar for bar in store.final_candles_since(oldest) if bar.time_us <= closed_us)
     places = dict(Evaluated.objects.filter(interval=interval).values_list("instrument_id", "time"))
     made: list[Signal] = []
     for instrument in Instrument.objects.filter(id__in=fresh):
