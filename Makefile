@@ -12,13 +12,13 @@ COMPILE := $(VENV)/uv pip compile --universal --python-version 3.11 --generate-h
 .PHONY: help run manage test lint types contracts unit flows browser bench lock clean environment frontend-check
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run takes PORT (8000), FLOWER_PORT (5555), DATA_DIR (.data), DATABASE_URL, REDIS_URL, FEEDS, …: docs/operations.md"
 
 run: python-found ## Start everything; Ctrl-C stops it, and the data stays
 	@$(PYTHON) -m project.bootstrap run
-	@DEVELOPMENT=$${DEVELOPMENT:-1} exec $(VENV)/python -m project.run
+	@exec env DEVELOPMENT="$${DEVELOPMENT:-1}" $(VENV)/python -m project.run
 
 manage: ## Run manage.py on what `make run` runs: make manage ARGS="replay --provider …"
 	@exec $(VENV)/python manage.py $(ARGS)
