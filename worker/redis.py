@@ -58,7 +58,7 @@ def _options(timeout_s: float | None) -> dict[str, Any]:
     # redis-py would by itself try ten times, timeouts included: minutes of waiting on a silent server, and a script
     # that had been run but not answered would be run again. One try more, for a connection that had been closed.
     return {
-        "socket_timeout": timeout_s or settings.REDIS_SOCKET_TIMEOUT_S,
+        "socket_timeout": timeout_s or settings.REDIS_CALL_TIMEOUT_S,
         "socket_connect_timeout": min(timeout_s or settings.REDIS_CONNECT_TIMEOUT_S, settings.REDIS_CONNECT_TIMEOUT_S),
         "health_check_interval": settings.REDIS_HEALTH_CHECK_INTERVAL_S,
     }

@@ -32,12 +32,13 @@ class Engine:
         self.app.conf.task_ignore_result = True
         self.started = 0
 
-    def worker(self, pool, queues, *arguments, **environment):
+    def worker(self, pool, queues, concurrency=4, **environment):
         """A context manager: a running worker that knows tests/worker/resident_tasks.py."""
         self.started += 1
-        command = worker(pool, queues, "-I", "tests.worker.resident_tasks", *arguments)
+        command = worker(pool, queues, "-I", "tests.worker.resident_tasks", concurrency=concurrency)
         log = self.tmp_path / f"worker-{self.started}.log"
-        return started(command, log, **({"REDIS_URL": self.redis_url, "REDIS_PREFIX": self.PREFIX} | environment))
+        ours = {"REDIS_URL": self.redis_url, "TEST_REDIS_URL": self.redis_url, "REDIS_PREFIX": self.PREFIX}
+        return started(command, log, **(ours | environment))
 
     def send(self, task, *arguments, queue="control"):
         self.app.send_task(task, arguments, queue=queue)
