@@ -106,7 +106,12 @@ class Installation:
         assert threading.current_thread() is threading.main_thread()
         for name in names or SERVICES:
             if not self.runs(name):
-                self.processes[name] = self._spawn(name)
+                self.processes[name] = self._spawn(name, name)
+
+    def start_another(self, service: str, name: str) -> None:
+        """One more process of a service, under a name of its own, such as a second worker for the residents."""
+        assert threading.current_thread() is threading.main_thread()
+        self.processes[name] = self._spawn(service, name)
 
     def runs(self, name: str) -> bool:
         return name in self.processes and self.processes[name].poll() is None
@@ -142,10 +147,10 @@ class Installation:
                 process.kill()
                 process.wait()
 
-    def _spawn(self, name: str) -> subprocess.Popen[bytes]:
+    def _spawn(self, service: str, name: str) -> subprocess.Popen[bytes]:
         with (self.logs / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "project.service", name],
+                [sys.executable, "-m", "project.service", service],
                 cwd=ROOT,
                 env=self.environment | {SUPERVISOR: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
