@@ -1,0 +1,188 @@
+"""Recordings through the production path, to the last row."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import zstandard
+from django.core.management import CommandError, call_command
+
+from ingestion.models import Instrument, Quarantined
+from ingestion.replay import Line, parse, timed
+from tests.ingestion.market import NOW_US, SECOND_US, quote_frame, trade_frame
+from tests.ingestion.rows import checksums, stored
+from worker import lease as leases
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDINGS = Path(os.environ.get("TAPEHOUSE_RECORDINGS", ROOT.parent / "shared" / "data"))
+NS = 1_000
+
+pytestmark = pytest.mark.usefixtures("own_prefix")
+
+
+@pytest.fixture
+def run(tick_tables, capsys):
+    """Replays a file; what the command said."""
+
+    def command(path, **options):
+        call_command("replay", provider="binance", file=Path(path), **options)
+        return capsys.readouterr().out
+
+    return command
+
+
+def lines(*frames):
+    return b"".join(b"%d %s\n" % ((NOW_US + i) * NS, frame) for i, frame in enumerate(frames))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b'1723161253937085768 {"a":1}', Line(1723161253937085, b'{"a":1}')),
+        (b'1633998480.25: {"a":1}', Line(1633998480250000, b'{"a":1}')),
+        (b'1633998480: {"a":1}', Line(1633998480000000, b'{"a":1}')),
+        (
+            b'{"stream":"x","data":{"E":1723161255343}}',
+            Line(1723161255343000, b'{"stream":"x","data":{"E":1723161255343}}'),
+        ),
+        (b'{"data":{"E":1723161255343123}}', Line(1723161255343123, b'{"data":{"E":1723161255343123}}')),
+        (b'{"a":1}', Line(0, b'{"a":1}')),
+        (b"wss://stream.binance.com:9443", Line(0, b"wss://stream.binance.com:9443")),
+    ],
+)
+def test_a_lines_stamp_is_read_by_its_magnitude(line, expected):
+    assert parse(line) == expected
+
+
+def test_lines_without_a_time_take_their_neighbours():
+    given = [Line(0, b"a"), Line(0, b"b"), Line(5, b"c"), Line(0, b"d"), Line(7, b"e")]
+    assert list(timed(given)) == [Line(5, b"a"), Line(5, b"b"), Line(5, b"c"), Line(5, b"d"), Line(7, b"e")]
+    assert list(timed([Line(0, b"a")])) == [Line(0, b"a")]
+
+
+def test_a_small_recording_is_on_disk_with_its_instrument(run, tmp_path):
+    path = tmp_path / "frames"
+    path.write_bytes(lines(trade_frame(1, "100.25", "2"), quote_frame(5), trade_frame(2, "101.5", "1", maker=False)))
+    said = run(path)
+    assert stored("SELECT trade_id, price, quantity, side FROM trade ORDER BY 1") == [
+        (1, 100.25, 2, -1),
+        (2, 101.5, 1, 1),
+    ]
+    [(received,)] = stored("SELECT extract(epoch FROM received_at - time) FROM quote")
+    assert received == 0
+    assert stored("SELECT open, close, volume, trades, final FROM candle_1m") == [(100.25, 101.5, 3, 2, True)]
+    assert Instrument.objects.get().symbol == "BTC-USDT"
+    assert "trades       2 (2 on disk" in said
+    assert "candles      1\n" in said
+
+
+@pytest.mark.parametrize("pack", [(".gz", gzip.compress), (".zst", zstandard.compress), ("", bytes)])
+def test_every_packing_is_read(run, tmp_path, pack):
+    suffix, compress = pack
+    path = tmp_path / f"frames{suffix}"
+    path.write_bytes(compress(lines(trade_frame(1), trade_frame(2))))
+    assert "trades       2 (2 on disk" in run(path)
+
+
+def test_bare_json_gives_the_same_twice(run, tmp_path):
+    path = tmp_path / "frames.json"
+    path.write_bytes(
+        b"\n".join([quote_frame(1), trade_frame(1), quote_frame(2), b"", trade_frame(2, at_us=NOW_US + SECOND_US)])
+    )
+    run(path)
+    first = checksums()
+    run(path)
+    assert checksums() == first
+    assert stored("SELECT count(*) FROM quote") == [(2,)]
+
+
+def test_bad_lines_are_counted_kept_and_passed_over(run, tmp_path):
+    path = tmp_path / "frames"
+    snapshot = b'{"lastUpdateId":5,"bids":[],"asks":[]}'
+    path.write_bytes(
+        lines(b"{broken", trade_frame(1, "0"), snapshot, b"\xff\xfe", trade_frame(2), trade_frame(3, "-1"))
+        + b"nonsense\n"
+    )
+    said = run(path)
+    assert stored("SELECT trade_id FROM trade") == [(2,)]
+    for line in ("malformed    4", "quarantined  1", "other frames 1"):
+        assert line in said
+    assert sorted(Quarantined.objects.values_list("reason", flat=True)) == ["bad_price"] + ["malformed_frame"] * 4
+
+
+def test_a_recording_twice_leaves_the_tables_as_they_were(run, tmp_path):
+    path = tmp_path / "frames"
+    minute = 60 * SECOND_US
+    path.write_bytes(lines(*(trade_frame(i, str(100 + i), at_us=NOW_US + i * minute // 3) for i in range(1, 30))))
+    run(path)
+    first = checksums()
+    assert first["candle_1m"][0][0] > 5
+    run(path)
+    assert checksums() == first
+
+
+def test_a_speed_paces_it(run, tmp_path):
+    path = tmp_path / "frames"
+    path.write_bytes(lines(trade_frame(1)) + b"%d %s\n" % ((NOW_US + 4 * SECOND_US) * NS, trade_frame(2)))
+    began = time.monotonic()
+    assert "trades       2 (2 on disk" in run(path, speed=10.0)
+    assert time.monotonic() - began >= 0.4
+
+
+@pytest.mark.django_db
+def test_a_missing_file_or_a_truncated_one_fails_clearly(run, tmp_path):
+    with pytest.raises(CommandError, match="no file"):
+        run(tmp_path / "none")
+    broken = tmp_path / "frames.gz"
+    broken.write_bytes(gzip.compress(lines(trade_frame(1)) * 100)[:-20])
+    with pytest.raises(CommandError, match="cannot be read to its end"):
+        run(broken)
+
+
+def test_one_replay_at_a_time(run, tmp_path, settings):
+    settings.LEASE_TTL_S = 0.3
+    path = tmp_path / "frames"
+    path.write_bytes(lines(trade_frame(1)))
+    other = leases.acquire("ingestion.listen:binance:replay", ttl_s=30)
+    with pytest.raises(CommandError, match="Another replay"):
+        run(path)
+    other.release()
+    assert "trades       1 (1 on disk" in run(path)
+
+
+def test_the_real_recording_is_on_disk_exactly_and_twice_the_same(run):
+    path = RECORDINGS / "hftbacktest" / "spot" / "btcusdt_20240808.gz"
+    if not path.exists():
+        pytest.skip(f"no recording at {path}: set TAPEHOUSE_RECORDINGS")
+    expected = json.loads((RECORDINGS / "EXPECTED.json").read_text())["hftbacktest_spot"]["btcusdt_20240808"]
+    run(path)
+
+    [(trades, volume, vwap)] = stored(
+        "SELECT count(*), sum(q), sum(p * q) / sum(q) FROM (SELECT price::numeric p, quantity::numeric q FROM trade) t"
+    )
+    assert (trades, f"{volume:.8f}", f"{vwap:.8f}") == (9757, expected["base_volume"], expected["vwap"])
+    assert stored("SELECT count(*) FROM quote") == [(expected["kinds"]["btcusdt@bookTicker"],)]
+    bars = stored(
+        "SELECT extract(epoch FROM time)::int8, open, high, low, close, volume, trades, final FROM candle_1m ORDER BY 1"
+    )
+    assert {str(at): [*(f"{x:.8f}" for x in bar[:5]), bar[5]] for at, *bar in bars} == expected["minute_bars_by_T"]
+    assert all(bar[-1] for bar in bars)
+
+    first = checksums()
+    run(path)
+    assert checksums() == first
+
+
+def test_it_is_a_command(tick_tables, tmp_path):
+    """Refusals are the command line's: a status, and a sentence."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "replay", "--provider", "nowhere", "--file", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "nowhere" in done.stderr
