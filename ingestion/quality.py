@@ -7,7 +7,6 @@ and left out of candles; only what no venue can mean (a negative price, a time o
 import sys
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from math import inf
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +24,11 @@ REFERENCE_STEP: Final = 32
 REFERENCE_LEAST: Final = 8
 # A price as old as this is no measure for a new one.
 REFERENCE_MAX_AGE_US: Final = 3_600_000_000
+
+
+# Beyond any market's: what is not below these would only overflow the sums it enters.
+PRICE_LIMIT: Final = 1e15
+QUANTITY_LIMIT: Final = 1e18
 
 
 class Reason(StrEnum):
@@ -87,15 +91,15 @@ class _Reference:
 
 
 def _bad_level(price: float, quantity: float) -> Reason | None:
-    if not 0 < price < inf:
+    if not 0 < price < PRICE_LIMIT:
         return Reason.BAD_PRICE
-    return None if 0 <= quantity < inf else Reason.BAD_QUANTITY
+    return None if 0 <= quantity < QUANTITY_LIMIT else Reason.BAD_QUANTITY
 
 
 def _quote_reason(quote: Quote) -> Reason | None:
-    if not (0 <= quote.bid < inf and 0 <= quote.ask < inf):
+    if not (0 <= quote.bid < PRICE_LIMIT and 0 <= quote.ask < PRICE_LIMIT):
         return Reason.BAD_PRICE
-    if not (0 <= quote.bid_quantity < inf and 0 <= quote.ask_quantity < inf):
+    if not (0 <= quote.bid_quantity < QUANTITY_LIMIT and 0 <= quote.ask_quantity < QUANTITY_LIMIT):
         return Reason.BAD_QUANTITY
     if quote.bid == 0 or quote.ask == 0:
         # An empty side of a book is sent as zero; with something to buy or sell at it, it is nonsense.
@@ -107,10 +111,10 @@ def _quote_reason(quote: Quote) -> Reason | None:
 
 def _ticker_reason(ticker: Ticker) -> Reason | None:
     for price in (ticker.last, ticker.open, ticker.high, ticker.low):
-        if not 0 < price < inf:
+        if not 0 < price < PRICE_LIMIT:
             return Reason.BAD_PRICE
     for quantity in (ticker.volume, ticker.quote_volume):
-        if not 0 <= quantity < inf:
+        if not 0 <= quantity < QUANTITY_LIMIT:
             return Reason.BAD_QUANTITY
     return None
 
@@ -174,9 +178,9 @@ class Judge:
         price, time_us = trade.price, trade.time_us
         # A quantity of zero is kept: some venues report prices without one. It adds nothing to a volume.
         # Chained comparisons are false for NaN.
-        if not 0 < price < inf:
+        if not 0 < price < PRICE_LIMIT:
             return Reason.BAD_PRICE
-        if not 0 <= trade.quantity < inf:
+        if not 0 <= trade.quantity < QUANTITY_LIMIT:
             return Reason.BAD_QUANTITY
         reference = self._references.get(trade.symbol)
         if reference is None or time_us - reference.time_us > REFERENCE_MAX_AGE_US:

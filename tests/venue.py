@@ -101,12 +101,20 @@ class Book:
     def __init__(self) -> None:
         self.sides: dict[str, dict[str, str]] = {"bids": {}, "asks": {}}
         self.update_id = 0
+        self._early: list[dict[str, Any]] = []
 
     def replace(self, snapshot: dict[str, Any]) -> None:
+        """A snapshot may be older than changes that came before it: those are applied again."""
         self.sides = {side: dict(snapshot[side]) for side in ("bids", "asks")}
         self.update_id = snapshot["lastUpdateId"]
+        early, self._early = self._early, []
+        for change in early:
+            self.apply(change)
 
     def apply(self, change: dict[str, Any]) -> None:
+        if not self.update_id:
+            self._early.append(change)
+            return
         if change["u"] <= self.update_id:
             return
         self.update_id = change["u"]

@@ -42,6 +42,8 @@ LIMITS: Final = Limits(
     rotate_after_s=23 * 3600.0,
 )
 
+LARGEST_ID: Final = 2**63 - 1
+
 QUOTE_CURRENCIES: Final = (
     "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USD1", "USDP", "USD", "DAI", "BTC", "ETH", "BNB", "SOL", "XRP", "TRX",
     "DOGE", "EUR", "GBP", "AUD", "TRY", "BRL", "JPY", "ARS", "MXN", "ZAR", "PLN", "RON", "UAH", "NGN", "IDR", "COP",
@@ -104,7 +106,7 @@ class _AnyFrame(msgspec.Struct):
     e: str | None = None
     E: int = 0
     u: int | None = None
-    B: msgspec.Raw | None = None
+    B: Any = None
     last_update_id: int | None = msgspec.field(default=None, name="lastUpdateId")
     id: int | str | None = None
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -140,7 +142,7 @@ def _read_trade(d: _Trade, received_us: int) -> Trade:
     """{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,"p":"61837.63000000","q":"0.02000000",
     "T":1723161255342,"m":true,"M":true}"""
     # Chained comparisons are false for NaN.
-    if not (0 <= d.p < inf and 0 <= d.q < inf and d.s and d.t >= 0):
+    if not (0 <= d.p < inf and 0 <= d.q < inf and d.s and 0 <= d.t <= LARGEST_ID):
         raise _Unreadable("a trade's symbol, id, price or quantity makes no sense")
     # `m`: the buyer was the maker, so the taker sold.
     return Trade(d.s, _time_us(d.T), received_us, d.t, d.p, d.q, SELL if d.m else BUY)
@@ -151,7 +153,7 @@ def _read_book_ticker(d: _BookTicker, received_us: int) -> Quote:
 
     The venue gives no time for it.
     """
-    if not (0 <= d.b < inf and 0 <= d.B < inf and 0 <= d.a < inf and 0 <= d.A < inf and d.s and d.u >= 0):
+    if not (0 <= d.b < inf and 0 <= d.B < inf and 0 <= d.a < inf and 0 <= d.A < inf and d.s and 0 <= d.u <= LARGEST_ID):
         raise _Unreadable("a quote's symbol, id, prices or quantities make no sense")
     return Quote(d.s, received_us, received_us, d.u, d.b, d.B, d.a, d.A)
 

@@ -1,0 +1,287 @@
+"""Binance's frames: hand-written ones of each shape, whatever else may come, and a recorded day's end."""
+
+import collections
+import json
+import random
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestion.candles import bars, fold, merge
+from ingestion.providers import (
+    PROVIDERS,
+    SOURCE_NAMES,
+    SOURCES,
+    Ack,
+    Backoff,
+    MalformedFrame,
+    Shutdown,
+    Unknown,
+    VenueError,
+)
+from ingestion.providers.binance import decode, guess_symbol
+from ingestion.ticks import BUY, SELL, Quote, Ticker, Trade, pack_trades, unpack_trades
+from tests.ingestion.recordings import expected, frames
+
+BINANCE = PROVIDERS["binance"]
+FRAMES = Path(__file__).parent.parent / "frames" / "binance"
+NOW_US = 1_769_596_201_500_000
+TRADE = {"e": "trade", "s": "BTCUSDT", "t": 1, "p": "1.5", "q": "2", "T": 1769596201000, "m": True}
+QUOTE = {"u": 1, "s": "BTCUSDT", "b": "1", "B": "1", "a": "2", "A": "1"}
+SHAPES = {
+    "trade": Trade("BTCUSDT", 1769596201000000, NOW_US, 12345, 50000.5, 0.5, SELL),
+    "trade_raw": Trade("BTCUSDT", 1769596201000000, NOW_US, 12345, 50000.5, 0.5, BUY),
+    "trade_microseconds": Trade("ETHUSDT", 1769596201000987, NOW_US, 7, 2500.01, 1.25, BUY),
+    "trade_reordered": Trade("BTCUSDT", 1769596201000000, NOW_US, 12345, 50000.5, 0.5, SELL),
+    "book_ticker": Quote("BTCUSDT", NOW_US, NOW_US, 400900217, 50000.1, 31.21, 50000.2, 40.66),
+    "book_ticker_raw": Quote("BTCUSDT", NOW_US, NOW_US, 400900217, 50000.1, 31.21, 50000.2, 40.66),
+    "ticker": Ticker("BTCUSDT", 1769596201000000, NOW_US, 50000, 49900, 50500, 49000, 1234.5, 61725000),
+    "ack": Ack(1),
+    "ack_list": Ack(3),
+    "ack_text_id": Ack("a-1"),
+    "error_documented": VenueError(2, "Invalid request: unknown variant", 5),
+    "error_seen": VenueError(4, "Too many subscriptions", 19),
+    "shutdown_raw": Shutdown(1769596201000000),
+    "shutdown": Shutdown(1769596201000000),
+    "agg_trade": Unknown("btcusdt@aggTrade"),
+    "kline": Unknown("btcusdt@kline_1m"),
+    "depth": Unknown("btcusdt@depth@100ms"),
+    "depth_partial": Unknown("depth"),
+    "array_stream": Unknown("!miniTicker@arr"),
+}
+
+
+def said(data, stream="btcusdt@trade"):
+    return decode(json.dumps({"stream": stream, "data": data}), NOW_US)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_each_shape_of_frame_says_what_it_says(name):
+    frame = (FRAMES / f"{name}.json").read_bytes()
+    assert decode(frame, NOW_US) == [SHAPES[name]]
+    assert decode(frame.decode(), NOW_US) == [SHAPES[name]]
+
+
+def test_every_frame_file_is_read_by_a_test():
+    assert {path.stem for path in FRAMES.glob("*.json")} == set(SHAPES)
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (b"", "truncated"),
+        (b"{", "truncated"),
+        (b'{"stream":"btcusdt@trade","data":{"e":"tra', "truncated"),
+        (b'{"stream":"btcusdt@trade"}', "data"),
+        (b'{"stream":"\xff\xfe@trade","data":{"s":"\xc3\x28"}}', "."),
+        (b"\xff\xfe\x00", "."),
+        ("\ud800", "."),
+        (b"null", "."),
+        (b"[1,2]", "."),
+        (b"{}", "neither"),
+        (b"<html>451</html>", "."),
+        (b"[" * 100_000, "."),
+    ],
+)
+def test_what_cannot_be_read_is_refused_whole(frame, reason):
+    with pytest.raises(MalformedFrame, match=reason):
+        decode(frame, NOW_US)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"p": "-1.0"},
+        {"p": "NaN"},
+        {"p": "inf"},
+        {"p": "1_0"},
+        {"p": ""},
+        {"p": " 1"},
+        {"p": "0x1"},
+        {"p": None},
+        {"p": [1]},
+        {"p": "1e400"},
+        {"q": "-0.1"},
+        {"q": "Infinity"},
+        {"s": ""},
+        {"s": 5},
+        {"t": -1},
+        {"t": 2**63},
+        {"t": "x"},
+        {"t": 1.5},
+        {"T": 0},
+        {"T": 1769596201},
+        {"T": 1769596201000000000},
+        {"T": -1769596201000},
+        {"T": "soon"},
+        {"m": "perhaps"},
+        {"m": None},
+    ],
+)
+def test_a_trade_with_an_impossible_field_is_malformed(change):
+    with pytest.raises(MalformedFrame):
+        said(TRADE | change)
+
+
+@pytest.mark.parametrize("missing", ["s", "t", "p", "q", "T", "m"])
+def test_a_trade_without_a_field_is_malformed_never_guessed(missing):
+    with pytest.raises(MalformedFrame):
+        said({name: value for name, value in TRADE.items() if name != missing})
+
+
+@pytest.mark.parametrize("change", [{"b": "-1"}, {"A": "nan"}, {"s": ""}, {"u": -1}, {"u": 2**63}, {"a": None}])
+def test_a_quote_with_an_impossible_field_is_malformed(change):
+    with pytest.raises(MalformedFrame):
+        said(QUOTE | change, "btcusdt@bookTicker")
+
+
+def test_a_frame_of_twenty_megabytes_is_refused_and_the_error_shows_only_its_start():
+    with pytest.raises(MalformedFrame, match="too long") as error:
+        decode(b'{"stream":"btcusdt@trade","data":{"x":"' + b"x" * 20_000_000 + b'"}}', NOW_US)
+    assert len(str(error.value)) < 400
+    assert "btcusdt@trade" in str(error.value)
+
+
+def test_a_symbol_need_not_be_ascii():
+    assert said(TRADE | {"s": "这是测试币456"})[0].symbol == "这是测试币456"
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200))
+def test_whatever_comes_is_either_read_or_malformed(frame):
+    try:
+        assert isinstance(decode(frame, NOW_US), list)
+    except MalformedFrame:
+        pass
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*TRADE, *QUOTE]), inner, max_size=5),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(["btcusdt@trade", "btcusdt@bookTicker", "btcusdt@ticker", "!serverShutdown", "x"]), json_values)
+def test_whatever_a_stream_carries_is_either_read_or_malformed(stream, data):
+    try:
+        assert len(said(data, stream)) == 1
+    except MalformedFrame:
+        pass
+
+
+@given(st.integers(0, 10**15), st.integers(0, 12))
+def test_a_decimal_text_becomes_the_nearest_float(digits, places):
+    text = f"{Decimal(digits).scaleb(-places):f}"
+    assert said(TRADE | {"p": text})[0].price == float(text)
+
+
+def test_requests_carry_at_most_200_names_and_consecutive_ids():
+    names = BINANCE.streams([f"S{i}" for i in range(150)])
+    assert names[:3] == ["s0@trade", "s0@bookTicker", "s0@ticker"]
+    requests = [json.loads(message) for message in BINANCE.subscribe(names, 7)]
+    assert [r["id"] for r in requests] == [7, 8, 9]
+    assert [len(r["params"]) for r in requests] == [200, 200, 50]
+    assert [name for r in requests for name in r["params"]] == names
+    assert json.loads(BINANCE.unsubscribe(["a@trade"], 1)[0]) == {
+        "method": "UNSUBSCRIBE",
+        "params": ["a@trade"],
+        "id": 1,
+    }
+    assert BINANCE.subscribe([], 1) == []
+
+
+def test_the_url_is_the_combined_endpoint_with_encoded_names():
+    assert BINANCE.url("wss://venue.example/") == "wss://venue.example/stream"
+    assert BINANCE.url("ws://h:1", ["btcusdt@trade", "币@trade"]) == (
+        "ws://h:1/stream?streams=btcusdt@trade/%E5%B8%81@trade"
+    )
+
+
+def test_only_the_kinds_asked_for_are_named():
+    assert BINANCE.streams(["BTCUSDT"], ["trades"]) == ["btcusdt@trade"]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "parts"),
+    [
+        ("BTCUSDT", ("BTC", "USDT")),
+        ("BTCFDUSD", ("BTC", "FDUSD")),
+        ("ETHBTC", ("ETH", "BTC")),
+        ("1000SATSUSDT", ("1000SATS", "USDT")),
+        ("USDT", None),
+        ("XYZ", None),
+    ],
+)
+def test_a_symbol_is_split_at_its_longest_known_quote_currency(symbol, parts):
+    assert guess_symbol(symbol) == BINANCE.base_quote(symbol) == parts
+
+
+def test_sources_have_one_number_each():
+    assert {SOURCE_NAMES[number]: number for number in SOURCE_NAMES} == SOURCES
+    assert all(PROVIDERS[name].source == SOURCES[name] for name in PROVIDERS)
+
+
+def test_backoff_is_full_jitter_bounded_and_forgets_after_a_healthy_minute():
+    backoff = Backoff(random.Random(7).uniform)
+    delays = [backoff.delay(lived_s=1) for _ in range(200)]
+    assert all(0 <= delay <= min(0.25 * 2**i, 30) for i, delay in enumerate(delays))
+    assert max(delays[10:]) > 25
+    assert min(delays[10:]) < 5
+    assert backoff.delay(lived_s=60) <= 0.25
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [("btcusdt_20240808", ["btcusdt_20240808"]), ("btcusdt_20240808+09", ["btcusdt_20240808", "btcusdt_20240809"])],
+)
+def test_a_recording_gives_what_an_independent_computation_found(name, files):
+    truth = expected()["hftbacktest_spot"][name]
+    kinds = collections.Counter()
+    trades = []
+    for file in files:
+        for frame, received_us in frames(f"hftbacktest/spot/{file}.gz"):
+            for value in decode(frame, received_us):
+                kinds[type(value)] += 1
+                if type(value) is Trade:
+                    trades.append(value)
+    assert kinds[Trade] == truth["trades"]
+    assert kinds[Quote] == truth["kinds"]["btcusdt@bookTicker"]
+    assert kinds[Unknown] == truth["kinds"]["btcusdt@depth@100ms"] + truth["kinds"]["snapshot"]
+    assert len({t.trade_id for t in trades}) == trades[-1].trade_id - trades[0].trade_id + 1 == len(trades)
+    # float64 gives back each decimal as it came, so that sums of the texts are exact.
+    volume = sum(Decimal(repr(t.quantity)) for t in trades)
+    money = sum(Decimal(repr(t.quantity)) * Decimal(repr(t.price)) for t in trades)
+    assert volume == Decimal(truth["base_volume"])
+    assert round(money / volume, 8) == Decimal(truth["vwap"])
+    assert_bars(trades, truth["minute_bars_by_T"])
+
+
+def assert_bars(trades, truth):
+    """The minute bars of the trades, shuffled and in batches, against strings of an independent computation."""
+    shuffled = random.Random(7).sample(trades, len(trades))
+    held = {}
+    for i in range(0, len(shuffled), 500):
+        rows = unpack_trades(pack_trades(shuffled[i : i + 500], {"BTCUSDT": 1}, 2))
+        for bar in bars(fold(rows)):
+            held[bar.time_us] = merge(held[bar.time_us], bar) if bar.time_us in held else bar
+    assert set(held) == {int(time_s) * 1_000_000 for time_s in truth}
+    for time_s, (*prices, volume, count) in truth.items():
+        bar = held[int(time_s) * 1_000_000]
+        assert [bar.open, bar.high, bar.low, bar.close] == [float(price) for price in prices]
+        assert round(bar.volume, 8) == float(volume)
+        assert bar.trades == count
+
+
+def test_no_recorded_time_is_moved():
+    """The recorder's clock was 1.27 s behind the venue's: that shows, instead of being clamped."""
+    lags = [
+        value.received_us - value.time_us
+        for frame, received_us in frames("hftbacktest/spot/btcusdt_20240808.gz")
+        for value in decode(frame, received_us)
+        if type(value) is Trade
+    ]
+    assert -1_300_000 < np.median(lags) < -1_200_000
