@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
-from channels.security.websocket import OriginValidator
+from channels.security.websocket import OriginValidator, WebsocketDenier
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.http.request import split_domain_port, validate_host
@@ -23,22 +23,24 @@ class OriginGuard(OriginValidator):
         super().__init__(application, settings.ALLOWED_ORIGINS)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Any:
-        if same_site(header(scope, b"origin"), header(scope, b"host")):
-            return await self.application(scope, receive, send)
-        return await super().__call__(scope, receive, send)
+        allowed = self.allows(header(scope, b"origin"), header(scope, b"host"))
+        return await (self.application if allowed else WebsocketDenier.as_asgi())(scope, receive, send)
 
-    def valid_origin(self, parsed_origin: Any) -> bool:
-        return parsed_origin is None or self.validate_origin(parsed_origin)
+    def allows(self, origin: str, host: str) -> bool:
+        """origin: such as `http://localhost:8000`, empty without one. host: that was asked for, `localhost:8000`."""
+        if not origin:
+            return True
+        try:
+            named = urlsplit(origin)
+            return same_site(named.netloc, host) or self.validate_origin(named)
+        except ValueError:  # `http://[`, or a port that is no number
+            return False
 
 
-def same_site(origin: str, host: str) -> bool:
-    """Whether `origin` (`http://localhost:8000`) names the host and port that were asked for."""
-    try:
-        named = urlsplit(origin)
-    except ValueError:
-        return False
+def same_site(named: str, host: str) -> bool:
+    """Whether both are the same host and port, and one that we answer to."""
     domain, _ = split_domain_port(host)
-    return bool(host) and named.netloc.lower() == host.lower() and validate_host(domain, settings.ALLOWED_HOSTS)
+    return bool(domain) and named.lower() == host.lower() and validate_host(domain, settings.ALLOWED_HOSTS)
 
 
 def user_of(scope: dict[str, Any]) -> Any:

@@ -278,7 +278,6 @@ class Hub:
         for channel in followed:
             if channel.kind is not Kind.LOSSLESS:
                 await self._reread(channel)
-        await self._compare()
 
     async def _reread(self, channel: Channel) -> None:
         """Deliver the present state to all followers, who were all permitted to have it."""
@@ -314,14 +313,12 @@ class Hub:
         elif self._doubtful and self._received >= self._sent - 1:
             self._doubtful = False
             await self._resync()
-        else:
-            await self._compare()
         await self._leave_empty()
 
     async def _pulse(self) -> None:
         while True:
             await asyncio.sleep(settings.HUB_HEARTBEAT_S)
-            for due in (self._beat, self._tend):
+            for due in (self._beat, self._compare, self._tend):
                 try:
                     await due()
                 except (redis.RedisError, DatabaseError, OSError) as error:

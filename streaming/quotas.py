@@ -3,7 +3,9 @@
 Each connection is a lease that its process renews. A killed process's leases run out; nothing leaks.
 """
 
+import asyncio
 import logging
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,6 +37,11 @@ return 1
 """
 
 
+# A thousand clients may come back in one second, after a restart; the Redis client has far fewer connections.
+_AT_ONCE = 20
+_gates: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]" = weakref.WeakKeyDictionary()
+
+
 class OverLimit(Exception):
     """One connection too many; the sentence names the limit."""
 
@@ -58,7 +65,8 @@ async def take(user: Any, address: str, connection_id: str) -> Lease:
         lease, limit, per = Lease(f"address:{address}", connection_id), settings.MAX_CONNECTIONS_PER_ADDRESS, "address"
     script = async_client(settings.PUBLISH_TIMEOUT_S).register_script(_TAKE)
     try:
-        taken = await script(keys=[_key(lease.owner)], args=[connection_id, limit, _ttl_s()])
+        async with _gate():
+            taken = await script(keys=[_key(lease.owner)], args=[connection_id, limit, _ttl_s()])
     except redis.RedisError as error:
         logger.warning("a connection is not counted: %s", error)
         metrics.count("streaming.uncounted_connections")
@@ -85,9 +93,14 @@ async def renew(leases: Iterable[Lease]) -> None:
 async def give_back(lease: Lease) -> None:
     """The connection is gone. Without Redis its lease runs out by itself."""
     try:
-        await async_client(settings.PUBLISH_TIMEOUT_S).zrem(_key(lease.owner), lease.connection_id)
+        async with _gate():
+            await async_client(settings.PUBLISH_TIMEOUT_S).zrem(_key(lease.owner), lease.connection_id)
     except redis.RedisError as error:
         logger.debug("a lease is left to run out: %s", error)
+
+
+def _gate() -> asyncio.Semaphore:
+    return _gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_AT_ONCE))
 
 
 def _key(owner: str) -> str:
