@@ -66,3 +66,9 @@ def checksums():
 def empty_tables():
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE trade, quote, candle_1m, journal_position")
+
+
+def clear_tables():
+    """As `empty_tables`, but without the locks and the files of a TRUNCATE."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM trade; DELETE FROM quote; DELETE FROM candle_1m; DELETE FROM journal_position")

@@ -1,5 +1,6 @@
 """One migration decides between hypertables and native partitions, and can be taken back."""
 
+import os
 import re
 
 import pytest
@@ -25,6 +26,7 @@ def relations():
 
 @pytest.mark.django_db
 def test_the_tables_are_what_the_server_can_have():
+    assert store.storage_kind() == os.environ.get("EXPECTED_STORAGE", store.storage_kind())
     if store.storage_kind() == store.TIMESCALE:
         found = stored("SELECT hypertable_name FROM timescaledb_information.hypertables ORDER BY 1")
         assert found == [("candle_1m",), ("quote",), ("trade",)]

@@ -14,7 +14,7 @@ from ingestion.store import to_datetime, to_us
 from ingestion.ticks import POSTGRES_EPOCH_US, TRADE_DTYPE, pack_quotes
 from tests.ingestion.rows import BTC, DAY_START, ETH, SIMULATED, T0, packed, quote, stored, trade, trade_ids
 
-pytestmark = [pytest.mark.storage, pytest.mark.usefixtures("tick_tables")]
+pytestmark = [pytest.mark.storage, pytest.mark.usefixtures("tick_tables_in_transaction")]
 
 BINANCE = SOURCES["binance"]
 DAY = dt.timedelta(days=1)

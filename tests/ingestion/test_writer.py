@@ -28,7 +28,7 @@ from tests.ingestion.rows import (
 )
 from worker.redis import client, key
 
-pytestmark = [pytest.mark.storage, pytest.mark.usefixtures("tick_tables")]
+pytestmark = [pytest.mark.storage, pytest.mark.usefixtures("tick_tables_in_transaction")]
 
 
 class Clock:
