@@ -27,14 +27,16 @@ logger = logging.getLogger(__name__)
 async def follow(context: Context) -> None:
     """Pull every PORTFOLIO_PULL_INTERVAL_MS until the lease is gone. An outage of a store is waited out."""
     follower = Follower()
+    interval_s = settings.PORTFOLIO_PULL_INTERVAL_MS / 1000
     while not context.draining.is_set():
+        began = time.monotonic()
         try:
             await in_thread(follower.pull)
         except (redis.RedisError, DatabaseError) as error:
             logger.warning("portfolios wait: %s", error)
             follower = Follower()  # what it had read may be lost by now
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(context.draining.wait(), settings.PORTFOLIO_PULL_INTERVAL_MS / 1000)
+            await asyncio.wait_for(context.draining.wait(), max(0.0, began + interval_s - time.monotonic()))
 
 
 class _Followed(msgspec.Struct):

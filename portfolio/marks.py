@@ -39,7 +39,8 @@ def mark(found: latest.Latest) -> Mark:
     assert found.price is not None, "latest.get leaves out what has no price"
     return Mark(
         price=Decimal(str(found.price)),
-        change=None if found.change is None else Decimal(str(found.change)),
+        # A difference of two floats: its digits past the twelfth are noise.
+        change=None if found.change is None else Decimal(f"{found.change:.12g}"),
         stale=found.quality != latest.LIVE,
         time=datetime.fromtimestamp(found.time_us / 1_000_000, UTC),
     )

@@ -91,4 +91,4 @@ def _heuristic(gap: float) -> tuple[str, float]:
 
 def _positive(price: float, usual: float) -> float | None:
     """None where there is no such price, or no range to measure it by."""
-    return price if price > 0 and usual > 0 else None
+    return float(f"{price:.10g}") if price > 0 and usual > 0 else None

@@ -1,4 +1,6 @@
 import json
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +14,7 @@ from portfolio.tasks import revalue as revalue_task
 from streaming import topics as streaming_topics
 from streaming.protocol import Address
 from streaming.publish import channel_of
+from worker import resident
 from worker.redis import client, key
 
 TOPIC = streaming_topics.registry["portfolio"]
@@ -24,9 +27,12 @@ def heard(portfolio):
     listener.subscribe(channel_of(f"portfolio:{portfolio.pk}"))
     listener.get_message(timeout=5)
 
-    def heard():
-        said = []
-        while (message := listener.get_message(timeout=0.2)) is not None:
+    def heard(count=0):
+        """At least `count` of them, waited for, and whatever else comes with them."""
+        said, deadline = [], time.monotonic() + 20
+        while (message := listener.get_message(timeout=0.2)) or (len(said) < count and time.monotonic() < deadline):
+            if message is None:
+                continue
             body = message["data"]
             said.append(json.loads(body[body.index(b'{"topic"') : body.rindex(b"}") + 1])["data"])
         return said
@@ -141,3 +147,27 @@ def test_a_row_that_no_hint_told_of_is_found(portfolio, post, follower):
     assert follower.pull() == 0
     follower.reconcile_at = 0.0
     assert follower.pull() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_resident_tells_of_prices_until_its_lease_is_gone(portfolio, post, btc, say, settings, heard):
+    settings.LEASE_TTL_S = 1.0
+    settings.PORTFOLIO_PULL_INTERVAL_MS = 20
+    post("BUY", btc, quantity="2", price="100")
+    heard()
+    life = threading.Thread(target=follow.follow, args=("0",))
+    life.start()
+    try:
+        assert heard(1), "the first round tells of everything"
+        say(btc, 120.0)
+        move(btc, 120.0)
+        assert [data["exact"]["market_value"] for data in heard(1)] == ["240"]
+    finally:
+        client().delete(key("lease", "portfolio.follow:0"))
+        life.join(15)
+    assert not life.is_alive()
+
+
+def test_the_follower_is_kept_alive():
+    (wanted,) = [one for one in resident.registry.values() if one.name == "portfolio.follow"]
+    assert (wanted.task, list(wanted.shards())) == (follow.follow.name, ["0"])

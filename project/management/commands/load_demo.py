@@ -155,6 +155,7 @@ def demo_ledger(simulation: Simulation, now: datetime) -> Iterator[Draft]:
             type=type_,
             at=_afternoon(now, days_ago),
             instrument=Instrument.objects.get(symbol=symbol) if symbol else None,
+            currency="USD",  # what is priced in USDT is paid for in dollars, see docs/accounting.md
             external_id=f"demo-{number}",
         )
         yield _filled(row, Decimal(figure), simulation)
