@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 
 from streaming import actions, snapshots
+from streaming.auth import Identity
 from streaming.dialects import Dialect, Opening
 from streaming.effects import Act, Close, Effect, Send, SetPace, Subscribe, Subscription, Unsubscribe
 from streaming.frames import Frame, batch
@@ -42,11 +43,13 @@ class Writer(Protocol):
 
 
 class Connection:
-    """user: Django's, or AnonymousUser. All methods run on the hub's event loop."""
+    """All methods run on the hub's event loop."""
 
-    def __init__(self, hub: Hub, dialect: Dialect, writer: Writer, opening: Opening, user: Any, lease: Lease) -> None:
+    def __init__(
+        self, hub: Hub, dialect: Dialect, writer: Writer, opening: Opening, identity: Identity, lease: Lease
+    ) -> None:
         self.hub, self.dialect, self.writer = hub, dialect, writer
-        self.opening, self.user, self.lease = opening, user, lease
+        self.opening, self.user, self.session_mark, self.lease = opening, identity.user, identity.session, lease
         self.session = Session(dialect, limits())
         self.outbox = Outbox(settings.OUTBOX_QUEUE_MAX, settings.OUTBOX_BATCH_MAX)
         self.followers: dict[str, Follower] = {}

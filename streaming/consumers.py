@@ -40,11 +40,12 @@ class SocketConsumer(AsyncConsumer):
         await self.base_send({"type": "websocket.accept"})
         writer = writer_for(self.scope, self.base_send)
         try:
-            user = await in_thread(auth.user_of, self.scope)
+            identity = await in_thread(auth.identify, self.scope)
         except DatabaseError as error:
             logger.warning("nobody can sign in: %s", error)
             writer.close(Code.UNAVAILABLE, "The database is away; come back a little later")
             return
+        user = identity.user
         if not user.is_authenticated and not self._open_to_anonymous():
             writer.close(Code.SIGN_IN_NEEDED, "Sign in first")
             return
@@ -54,7 +55,7 @@ class SocketConsumer(AsyncConsumer):
         except OverLimit as over:
             writer.close(Code.OVER_LIMIT, str(over))
             return
-        self.connection = Connection(hub.current(), self.dialect, writer, opening, user, self.lease)
+        self.connection = Connection(hub.current(), self.dialect, writer, opening, identity, self.lease)
         await self.connection.open()
 
     def _open_to_anonymous(self) -> bool:

@@ -22,9 +22,10 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 
 from streaming import events, quotas, snapshots
+from streaming.auth import CONTROL, SIGNED_OUT
 from streaming.effects import Subscription
 from streaming.frames import Frame
-from streaming.protocol import Message, Position
+from streaming.protocol import Code, Message, Position
 from streaming.publish import HINT, group_of
 from streaming.snapshots import Grant
 from streaming.threads import in_thread
@@ -165,6 +166,9 @@ class Hub:
                 logger.exception("the hub could not deliver a message")
 
     def _take(self, message: Message) -> None:
+        if message.topic == CONTROL:
+            self._obey(message)
+            return
         channel = self.channels.get(message.topic)
         if channel is None:
             return
@@ -172,6 +176,13 @@ class Hub:
             self._deliver(channel, message)
         elif message.seq is not None:
             self._take_numbered(channel, message, message.seq)
+
+    def _obey(self, message: Message) -> None:
+        """Who signed out loses the sockets of that session; those of other browsers stay."""
+        if message.type == SIGNED_OUT:
+            for connection in list(self.connections):
+                if connection.session_mark == message.data["session"]:
+                    connection.close(Code.SIGN_IN_NEEDED, "Signed out")
 
     def _take_numbered(self, channel: Channel, message: Message, seq: int) -> None:
         """Deliver the next number at once; a later one only says that there is something to fetch."""
@@ -358,6 +369,7 @@ class Hub:
         while True:
             try:
                 self._name = await self._layer.new_channel("hub")
+                await self._layer.group_add(group_of(CONTROL), self._name)
                 break
             except (redis.RedisError, OSError) as error:
                 logger.warning("no channel layer yet: %s", error)

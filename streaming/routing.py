@@ -6,7 +6,8 @@ from channels.routing import URLRouter
 from channels.security.websocket import WebsocketDenier
 from django.urls import re_path
 
-from streaming import core, dialects
+import streaming.core  # noqa: F401 - the core protocol registers itself
+from streaming import dialects
 from streaming.auth import OriginGuard
 from streaming.consumers import SocketConsumer
 
@@ -15,6 +16,3 @@ def application() -> Any:
     """The ASGI application for sockets; a path that nobody serves gets HTTP 403."""
     routes = [re_path(rf"^ws/{d.path}/?$", SocketConsumer.as_asgi(dialect=d)) for d in dialects.registry]
     return OriginGuard(URLRouter([*routes, re_path(r"", WebsocketDenier.as_asgi())]))
-
-
-__all__ = ["application", "core"]

@@ -11,7 +11,7 @@ from streaming import events
 from streaming.publish import publish
 from streaming.snapshots import begin
 from tests.streaming import topics
-from tests.streaming.topics import append, in_thread, message
+from tests.streaming.topics import append, message
 
 
 async def test_the_first_message_says_who_is_connected(dial: Any, alice: Any) -> None:
@@ -242,7 +242,9 @@ async def test_too_many_messages_close_with_4129(dial: Any, settings: Any) -> No
 
 async def test_subscriptions_are_limited_and_the_refusal_names_the_limit(dial: Any, settings: Any) -> None:
     client = await dial()
-    await client.say("subscribe", {"topics": [f"tlog:{n}" for n in range(settings.MAX_SUBSCRIPTIONS_PER_CONNECTION + 2)]})
+    await client.say(
+        "subscribe", {"topics": [f"tlog:{n}" for n in range(settings.MAX_SUBSCRIPTIONS_PER_CONNECTION + 2)]}
+    )
 
     error, answer = await client.hear(), await client.hear()
 

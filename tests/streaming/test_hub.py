@@ -1,7 +1,6 @@
 """The hub, over kills and gaps: what was lost on the way comes all the same, in order and once."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from tests.streaming.topics import append, in_thread, message
 
 
 @pytest.fixture
-def own_redis(own_services: OwnServices, settings: Any) -> Iterator[OwnServices]:
+def own_redis(own_services: OwnServices, settings: Any) -> OwnServices:
     """All that this test does goes through a Redis that it may kill. Ask for it before `server`."""
     own_services.stop_postgres()
     settings.REDIS_URL = own_services.redis.url
@@ -26,7 +25,7 @@ def own_redis(own_services: OwnServices, settings: Any) -> Iterator[OwnServices]
     layer = settings.CHANNEL_LAYERS["default"]
     host = layer["CONFIG"]["hosts"][0] | {"address": own_services.redis.url}
     settings.CHANNEL_LAYERS = {"default": layer | {"CONFIG": layer["CONFIG"] | {"hosts": [host]}}}
-    yield own_services
+    return own_services
 
 
 async def following(client: Any, *names: str) -> None:

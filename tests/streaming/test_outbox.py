@@ -1,0 +1,83 @@
+"""What waits for a client: in order, or the newest only, or the newest few; always bounded, always counted."""
+
+import pytest
+
+from streaming.frames import Frame, batch, text_frame
+from streaming.outbox import Outbox, SlowConsumer
+
+
+def frame(text: str) -> Frame:
+    return Frame((text.encode(),))
+
+
+def said(outbox: Outbox) -> list[str]:
+    return [payload.decode() for one in outbox.take() for payload in one.payloads]
+
+
+@pytest.fixture
+def outbox() -> Outbox:
+    return Outbox(queue_max=3, batch_max=2)
+
+
+def test_a_newer_value_replaces_the_one_not_yet_sent(outbox: Outbox) -> None:
+    for price in "123":
+        outbox.replace("price:A", frame(price))
+    outbox.replace("price:B", frame("b"))
+
+    assert said(outbox) == ["3", "b"]
+    assert outbox.take_dropped() == {"price:A": 2}
+    assert outbox.take_dropped() == {}
+
+
+def test_what_is_in_order_stays_in_order_and_goes_first(outbox: Outbox) -> None:
+    outbox.replace("price:A", frame("price"))
+    outbox.put(frame("1"))
+    outbox.put(frame("2"))
+
+    assert said(outbox) == ["1", "2", "price"]
+    assert not outbox
+
+
+def test_too_much_in_order_is_a_slow_consumer(outbox: Outbox) -> None:
+    for n in "123":
+        outbox.put(frame(n))
+    with pytest.raises(SlowConsumer, match="3 messages waiting"):
+        outbox.put(frame("4"))
+
+
+def test_of_a_batched_topic_the_oldest_fall_out(outbox: Outbox) -> None:
+    for n in "1234":
+        outbox.extend("trades:A", frame(n))
+
+    assert said(outbox) == ["3", "4"]
+    assert outbox.take_dropped() == {"trades:A": 2}
+
+
+def test_an_unsubscribed_topic_waits_no_longer(outbox: Outbox) -> None:
+    outbox.replace("a", frame("1"))
+    outbox.extend("b", frame("2"))
+    outbox.forget("a")
+    outbox.forget("b")
+    assert said(outbox) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "header"),
+    [
+        (0, b"\x81\x00"),
+        (125, b"\x81\x7d"),
+        (126, b"\x81\x7e\x00\x7e"),
+        (65_535, b"\x81\x7e\xff\xff"),
+        (65_536, b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00"),
+    ],
+)
+def test_a_text_frame_is_as_the_rfc_says(size: int, header: bytes) -> None:
+    assert text_frame(b"x" * size) == header + b"x" * size
+
+
+def test_a_frame_of_several_messages_is_several_frames_and_one_batch() -> None:
+    several = Frame((b"1", b"22"))
+    assert several.wire == b"\x81\x011\x81\x0222"
+    assert batch([several, frame("3")], "T").payloads == (
+        b'{"type":"batch","data":{"events":[1,22,3]},"timestamp":"T"}',
+    )
