@@ -157,7 +157,8 @@ class _Stay:
     coroutine: Coroutine
     loop: asyncio.AbstractEventLoop | None = None
     beat_at: float = field(default_factory=time.monotonic)
-    ended: threading.Event = field(default_factory=threading.Event)
+    finished: asyncio.Event = field(default_factory=asyncio.Event)  # the coroutine: no more renewals
+    ended: threading.Event = field(default_factory=threading.Event)  # the loop: no more watching
     # Those of the loop's threads: Django closes none at a thread's end.
     connections: list[BaseDatabaseWrapper] = field(default_factory=list)
 
@@ -198,7 +199,7 @@ class _Stay:
             await self._pause()
             raise
         finally:
-            heartbeat.cancel()
+            self.finished.set()
             await asyncio.wait([heartbeat])
             await close_async_client()
 
@@ -218,8 +219,9 @@ class _Stay:
             return
         logger.error("%s did not drain in %.0f s: cancelled", self.name, settings.RESIDENT_DRAIN_TIMEOUT_S)
         metrics.count("worker.resident_drains_cut")
-        work.cancel()
-        await asyncio.wait([work])
+        while not work.done():  # a library in between may swallow the first
+            work.cancel()
+            await asyncio.wait([work], timeout=1)
 
     async def _heartbeat(self) -> None:
         lease, interval_s = self.context.lease, self.context.lease.ttl_s / 3
@@ -227,15 +229,15 @@ class _Stay:
             while not lease.lost:
                 self.beat_at = time.monotonic()
                 await self.context.still_mine()
-                await asyncio.sleep(max(0.0, self.beat_at + interval_s - time.monotonic()))
+                if await _is_set_within(self.finished, self.beat_at + interval_s - time.monotonic()):
+                    return
             logger.error("%s has lost its lease (token %d)", self.name, lease.token)
             metrics.count("worker.leases_lost")
         finally:
             self.context.draining.set()  # nothing renews it from here on, whatever ended this
 
     async def _pause(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.context.draining.wait(), settings.RESIDENT_RESTART_DELAY_S)
+        await _is_set_within(self.context.draining, settings.RESIDENT_RESTART_DELAY_S)
 
     def _watch(self, thread: int) -> None:
         """Log, once each time, where the loop's thread is when it has not run for longer than the lease lives."""
@@ -257,6 +259,12 @@ class _Stay:
         except redis_py.RedisError as error:
             logger.warning("the lease %s runs out by itself: %s", self.name, error)
         logger.info("%s has ended", self.name)
+
+
+async def _is_set_within(event: asyncio.Event, timeout_s: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), max(0.0, timeout_s))
+    return event.is_set()
 
 
 _stays: set[_Stay] = set()

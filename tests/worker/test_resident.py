@@ -1,14 +1,14 @@
 """What a resident's coroutine meets: drains, lost leases, blocked loops, its own errors."""
 
 import asyncio
-import logging
 import threading
 import time
 
 import pytest
+from django.db import connections
 
 from tests.processes import wait_for
-from worker import lease, resident
+from worker import lease, logs, resident
 from worker.redis import async_client, client, key
 
 TTL_S = 0.6
@@ -173,8 +173,6 @@ def test_the_redis_clients_of_its_loop_are_closed(name):
 
 @pytest.mark.django_db(transaction=True)
 def test_database_work_off_the_loop_leaves_no_connection_open(name, django_user_model):
-    from django.db import connections
-
     seen = []
 
     def count():
@@ -190,16 +188,16 @@ def test_database_work_off_the_loop_leaves_no_connection_open(name, django_user_
     assert connection.connection is None
 
 
-def test_log_records_carry_the_tag_into_threads(name):
-    from worker import logs
-
+def test_the_tasks_name_and_id_reach_its_loop_and_threads():
+    """Celery remembers the current task by thread, and so forgets it in those that the loop starts."""
     seen = []
 
-    async def logs_everywhere(context):
+    @resident.resident("tests.tagged")
+    async def tagged(context):
         seen.append(logs.task_tag.get())
         seen.append(await asyncio.to_thread(logs.task_tag.get))
 
-    resident.own(name, "shard", logs_everywhere)
-    assert seen == ["", ""]
-    logging.getLogger(__name__).info("and outside of a task there is none")
-    assert logs.current_tag() == ""
+    done = tagged.apply(("shard",))
+    assert seen == [f" [tests.tagged {done.id[:8]}]"] * 2
+    assert logs.task_tag.get() == logs.current_tag() == ""
+    client().delete(key("lease-token", "tests.tagged:shard"))
