@@ -205,8 +205,15 @@ def main() -> int:
     except (AddressTaken, FolderInUse, ServiceFailed, progress.StepFailed) as failure:
         print(f"\n{failure}", file=sys.stderr)
         return 1
-    print("Stopped.")
+    _farewell()
     return 0
+
+
+def _farewell() -> None:
+    try:
+        print("Stopped.", flush=True)
+    except BrokenPipeError:  # nobody reads, as after `make run | head`: nor at exit shall Python complain of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":
