@@ -17,7 +17,10 @@ from tests.streaming.topics import append, in_thread, message
 
 @pytest.fixture
 def own_redis(own_services: OwnServices, settings: Any) -> OwnServices:
-    """All that this test does goes through a Redis that it may kill. Ask for it before `server`."""
+    """All that this test does goes through a Redis that it may kill. Ask for it before `server`.
+
+    To be started from the test's own thread: it ends with the thread that started it.
+    """
     own_services.stop_postgres()
     settings.REDIS_URL = own_services.redis.url
     settings.PUBLISH_TIMEOUT_S = 1.5  # clients of its own
@@ -47,10 +50,10 @@ async def test_a_killed_redis_costs_nothing_when_it_is_back(own_redis: OwnServic
     await append([message("tlog:x", n=1)])
     assert (await client.hear())["seq"] == 1
 
-    await asyncio.to_thread(own_redis.kill_redis)
+    own_redis.kill_redis()
     await append([message("tlog:x", n=2), message("tlog:x", n=3)])
     topics.state["tquote:BTC-USDT"] = [message("tquote:BTC-USDT", price=7)]
-    await asyncio.to_thread(own_redis.start_redis)
+    own_redis.start_redis()
 
     heard = await wait_for_price(client, 7)
     await append([message("tlog:x", n=4)])
@@ -64,7 +67,7 @@ async def test_a_killed_redis_costs_nothing_when_it_is_back(own_redis: OwnServic
 async def test_numbered_events_come_even_while_redis_is_away(own_redis: OwnServices, server: Any, dial: Any) -> None:
     client = await dial()
     await following(client, "tlog:x")
-    await asyncio.to_thread(own_redis.kill_redis)
+    own_redis.kill_redis()
 
     await append([message("tlog:x", n=1)])
 
@@ -75,11 +78,11 @@ async def test_a_client_that_subscribes_while_redis_is_away_hears_when_it_is_bac
     own_redis: OwnServices, server: Any, dial: Any
 ) -> None:
     client = await dial()
-    await asyncio.to_thread(own_redis.kill_redis)
+    own_redis.kill_redis()
     await following(client, "tquote:BTC")
     topics.state["tquote:BTC-USDT"] = [message("tquote:BTC-USDT", price=7)]
 
-    await asyncio.to_thread(own_redis.start_redis)
+    own_redis.start_redis()
 
     await wait_for_price(client, 7)
 
