@@ -76,10 +76,9 @@ def encode(latest: Latest) -> bytes:
     return _encode(latest)
 
 
-def judged(latest: Latest, now_us: int) -> Latest:
-    """With its quality as of now: stale once it is older than PRICE_FRESH_S."""
-    age_s = (now_us - latest.as_of_us) / 1e6
-    quality = LIVE if age_s <= settings.PRICE_FRESH_S else STALE
+def judged(latest: Latest, now_us: int, fresh_us: int) -> Latest:
+    """With its quality as of now: stale once it is older than `fresh_us`."""
+    quality = LIVE if now_us - latest.as_of_us <= fresh_us else STALE
     return latest if latest.quality == quality else msgspec.structs.replace(latest, quality=quality)
 
 
@@ -98,10 +97,11 @@ def get(instrument_ids: Iterable[int], now_us: int | None = None) -> dict[int, L
     if not ids:
         return {}
     now_us = now_us or time.time_ns() // 1000
+    fresh_us = int(settings.PRICE_FRESH_S * 1e6)
     best: dict[int, Latest] = {}
     for values in _read(ids).values():
         for instrument_id, latest in values.items():
-            candidate = judged(latest, now_us)
+            candidate = judged(latest, now_us, fresh_us)
             if candidate.price is not None and _better(candidate, best.get(instrument_id)):
                 best[instrument_id] = candidate
     return best

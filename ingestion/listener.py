@@ -118,13 +118,9 @@ class Listener:
             self._full.clear()
             started = time.monotonic()
             got_through = await self.flush()
-            self._stretch(time.monotonic() - started)
+            self._interval_s = flush_interval_s(time.monotonic() - started)
             if not got_through:
                 await asyncio.sleep(REDIS_RETRY_S)
-
-    def _stretch(self, took_s: float) -> None:
-        shortest, longest = settings.LISTENER_FLUSH_INTERVAL_MS / 1000, settings.LISTENER_FLUSH_INTERVAL_MAX_MS / 1000
-        self._interval_s = min(max(shortest, took_s / FLUSH_SHARE), longest)
 
     async def flush(self) -> bool:
         """Journal and publish what waits; false when Redis did not take it (it is kept). Raises Fenced."""
@@ -317,6 +313,12 @@ class Listener:
             self.pipeline.remember(await in_thread(opening.remembered, self.provider, fresh, _now_us()))
         self.pipeline.follow(known)
         self.feed.follow(list(known))
+
+
+def flush_interval_s(took_s: float) -> float:
+    """How long to wait after a flush that took so long: the longer, the longer."""
+    shortest, longest = settings.LISTENER_FLUSH_INTERVAL_MS / 1000, settings.LISTENER_FLUSH_INTERVAL_MAX_MS / 1000
+    return float(min(max(shortest, took_s / FLUSH_SHARE), longest))
 
 
 def _followed(provider: str) -> dict[str, Known]:

@@ -18,7 +18,7 @@ from ingestion import payloads
 from ingestion.board import Board, Past
 from ingestion.candles import Bar, OpenBars, bars, fold
 from ingestion.journal import Flush
-from ingestion.latest import Change, encode, judged, pack_changes
+from ingestion.latest import Change, Latest, encode, judged, pack_changes
 from ingestion.providers import Ack, MalformedFrame, Said, Shutdown, VenueError
 from ingestion.quality import Judge
 from ingestion.status import Latencies
@@ -171,7 +171,8 @@ class Pipeline:
         self._unbarred: list[bytes] = []
         self._barred_at_us = 0
         self._malformed_logged_us = 0
-        self._moved: dict[int, Known] = {}
+        self._moved: dict[int, tuple[Known, Latest]] = {}
+        self._tickers: dict[int, Known] = {}
         self._recent: dict[int, deque[Trade]] = {}
         self._shown: dict[tuple[str, int], Ticker | BookSnapshot] = {}
         self._bars: dict[tuple[int, str], Bar] = {}
@@ -278,7 +279,9 @@ class Pipeline:
         changes = self._count_trades(trade_rows, now_us)
         self._count_quotes(quotes)
         self._keep_recent(trades, now_us - self._fresh_us)
-        latest = {i: encode(self._board.latest(known)) for i, known in self._touched(trades, quotes).items()}
+        touched = {i: (known, self._board.latest(known)) for i, known in self._touched(trades, quotes).items()}
+        self._moved |= touched
+        latest = {i: encode(newest) for i, (_, newest) in touched.items()}
         bars_due = self._bars_due(now_us)
         if not (latest or bars_due or trades or quotes):
             return None
@@ -293,8 +296,8 @@ class Pipeline:
     def publications(self, now_us: int) -> list[Message]:
         """What happened since they were last asked for, one message a topic."""
         messages: list[Message] = []
-        for instrument_id, known in self._moved.items():
-            latest = judged(self._board.latest(known), now_us)
+        for instrument_id, (known, newest) in self._moved.items():
+            latest = judged(newest, now_us, self._fresh_us)
             if latest.price is not None:
                 messages.append(
                     self._message("price", known, "asset_update", payloads.price(known.symbol, latest), now_us)
@@ -371,7 +374,7 @@ class Pipeline:
         if isinstance(tick, Ticker):
             self._board.ticker(known, tick)
             self._shown["ticker", known.id] = tick
-            self._moved[known.id] = known
+            self._tickers[known.id] = known
         elif isinstance(tick, BookSnapshot):
             self._shown["book", known.id] = tick
 
@@ -401,13 +404,12 @@ class Pipeline:
         received = {quote.symbol: quote.received_us for quote in quotes}
         for trade in trades:
             received[trade.symbol] = trade.received_us
-        touched: dict[int, Known] = {}
+        touched, self._tickers = self._tickers, {}
         for symbol, received_us in received.items():
             known = self._known[symbol]
             touched[known.id] = known
             self._board.received(known, received_us)
             self.last_tick_us = max(self.last_tick_us, received_us)
-        self._moved |= touched
         return touched
 
     def _keep_recent(self, trades: Iterable[Trade], fresh_from_us: int) -> None:

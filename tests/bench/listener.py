@@ -62,6 +62,7 @@ def through_pipeline(frames: list[bytes]) -> int:
 
     from ingestion.board import Board
     from ingestion.journal import Journal
+    from ingestion.listener import flush_interval_s
     from ingestion.opening import judge
     from ingestion.pipeline import Pipeline
     from ingestion.providers import PROVIDERS, SOURCES
@@ -79,17 +80,19 @@ def through_pipeline(frames: list[bytes]) -> int:
         fresh_us=int(settings.PRICE_FRESH_S * 1e6),
     )
     journal = Journal("binance:bench", 1)
-    published_at = 0
+    published_at = interval_s = 0.0
     for frame in frames:
         received_us = time.time_ns() // 1000
         pipeline.receive(frame, received_us)
         if pipeline.waiting >= settings.LISTENER_FLUSH_MAX_TICKS:
+            began = time.monotonic()
             batch = pipeline.take(received_us)
             assert batch is not None
             journal.append(batch.flush)
-            if received_us - published_at >= settings.LISTENER_FLUSH_INTERVAL_MS * 1000:
-                published_at = received_us
+            if began - published_at >= interval_s:
+                published_at = began
                 publish(pipeline.publications(received_us))
+            interval_s = flush_interval_s(time.monotonic() - began)
     return pipeline.counts.ticks + pipeline.waiting
 
 

@@ -3,12 +3,16 @@
 import json
 import time
 
+import numpy as np
+
+from ingestion import store
 from ingestion.board import Board
 from ingestion.models import Instrument, VenueSymbol
 from ingestion.pipeline import Pipeline
 from ingestion.providers import PROVIDERS, SOURCES
 from ingestion.quality import Judge
 from ingestion.symbols import Known
+from ingestion.ticks import pack_trades
 
 NOW_US = 1_769_596_200_000_000  # 2026-01-28 10:30 UTC
 SECOND_US = 1_000_000
@@ -65,3 +69,9 @@ def make_instrument(symbol="BTC-USDT", kind="crypto", currency="USDT", **venue_s
     for provider, name in venue_symbols.items():
         VenueSymbol.objects.create(instrument=instrument, provider=provider, symbol=name)
     return instrument
+
+
+def store_trades(trades, ids, source):
+    """The trades on disk, as a writer puts them there."""
+    store.ensure_partitions("trade", np.array([trade.time_us for trade in trades]))
+    store.insert_new("trade", pack_trades(trades, ids, source))
