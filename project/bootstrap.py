@@ -115,8 +115,10 @@ class Environment:
         self.python = folder / "bin" / "python"
 
     def is_sound(self) -> bool:
-        """Its interpreter may have been removed or have been replaced since."""
-        return _python_version(self.python) >= OLDEST_PYTHON
+        """Its interpreter may have been removed or replaced since; and something must be able to install into it."""
+        if _python_version(self.python) < OLDEST_PYTHON:
+            return False
+        return shutil.which("uv") is not None or (self.folder / "bin" / "pip").exists()
 
     def make(self) -> None:
         from project import progress

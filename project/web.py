@@ -43,6 +43,8 @@ def configuration() -> uvicorn.Config:
         loop="uvloop",
         http="httptools",
         ws=TapehouseWebSocketProtocol,
+        # The session answers a message over its limit with an error; far above it, nobody reads on.
+        ws_max_size=4 * settings.MAX_MESSAGE_BYTES,
         lifespan="off",
         log_config=None,
         access_log=settings.WEB_ACCESS_LOG,

@@ -65,7 +65,7 @@ def test_an_environment_for_development_serves_to_run(tmp_path, monkeypatch):
     assert not (tmp_path / "installed-run").exists()
 
 
-def test_an_environment_whose_python_is_gone_is_not_sound(tmp_path):
+def test_an_environment_without_python_or_anything_to_install_with_is_not_sound(tmp_path, monkeypatch):
     environment = bootstrap.Environment(tmp_path)
     assert not environment.is_sound()
     environment.python.parent.mkdir()
@@ -73,6 +73,9 @@ def test_an_environment_whose_python_is_gone_is_not_sound(tmp_path):
     assert not environment.is_sound()
     environment.python.unlink()
     environment.python.symlink_to(sys.executable)
+    monkeypatch.setattr(bootstrap.shutil, "which", lambda name: None)
+    assert not environment.is_sound()
+    (environment.folder / "bin" / "pip").touch()
     assert environment.is_sound()
 
 
