@@ -3,11 +3,11 @@
 export const UNKNOWN = "–";
 const MINUS = "−";
 
-/** Decimals that suit a price's size: 64,231.50 – 1.0845 – 0.000012346. */
+/** Decimals that suit a price's size: 64,231.50 – 1.08452 – 0.000012346. */
 export function priceDecimals(price: number): number {
   const size = Math.abs(price);
   if (size >= 10 || size === 0) return 2;
-  if (size >= 0.1) return 4;
+  if (size >= 0.1) return 5;
   return Math.min(12, 4 - Math.floor(Math.log10(size)));
 }
 
