@@ -118,7 +118,7 @@ class Environment:
         """Its interpreter may have been removed or replaced since; and something must be able to install into it."""
         if _python_version(self.python) < OLDEST_PYTHON:
             return False
-        return shutil.which("uv") is not None or (self.folder / "bin" / "pip").exists()
+        return shutil.which("uv") is not None or any(self.folder.glob("bin/pip*"))
 
     def make(self) -> None:
         from project import progress
