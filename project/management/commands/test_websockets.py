@@ -47,17 +47,17 @@ class Command(BaseCommand):
         parser.add_argument("--user", help="whose notifications; every active user's without it")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        makers: dict[str, Callable[[int], int]] = {
-            "market": _Market(_instrument()).send,
-            "signals": _Signals(_instrument()).send,
-            "notifications": _Notifications(_user_ids(options["user"])).send,
+        makers: dict[str, Callable[[], Callable[[int], int]]] = {
+            "market": lambda: _Market(_instrument()).send,
+            "signals": lambda: _Signals(_instrument()).send,
+            "notifications": lambda: _Notifications(_user_ids(options["user"])).send,
         }
-        chosen = [options["type"]] if options["type"] else list(makers)
+        chosen = {type_: make() for type_, make in makers.items() if options["type"] in (None, type_)}
         for number in range(1, options["count"] + 1):
             if number > 1:
                 time.sleep(options["delay"])
-            for type_ in chosen:
-                self._send(type_, makers[type_], number)
+            for type_, send in chosen.items():
+                self._send(type_, send, number)
 
     def _send(self, type_: str, send: Callable[[int], int], number: int) -> None:
         try:
@@ -104,7 +104,8 @@ class _Signals:
             "status": "test",
             "test": True,
         }
-        return _append([Message("signals", "signal", data, now_us)])
+        topics = ("signals", f"signals:{self.instrument.symbol}")
+        return _append([Message(topic, "signal", data, now_us) for topic in topics])
 
 
 class _Notifications:
