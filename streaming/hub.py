@@ -108,7 +108,7 @@ class Hub:
         self._receiver: asyncio.Task[None] | None = None
         self._sent = self._received = 0
         self._heard_at = 0.0
-        self._doubtful = False
+        self._doubt_since: float | None = None
         self._renew_at = 0.0
 
     # --- Subscribing ----------------------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ class Hub:
         try:
             await asyncio.wait_for(channel.joined.wait(), settings.PUBLISH_TIMEOUT_S)
         except TimeoutError:
-            self._doubtful = True
+            self._doubt()
         if channel.kind is Kind.LOSSLESS and channel.at is None:
             await self._locate([channel])
 
@@ -148,7 +148,7 @@ class Hub:
             await self._layer.group_add(group_of(channel.topic), self._name)
         except (redis.RedisError, OSError) as error:
             logger.warning("%s: not joined yet: %s", channel.topic, error)
-            self._doubtful = True  # joined and re-read with the first beat that comes through
+            self._doubt()  # joined and re-read with the first beat that comes through
         channel.joined.set()
 
     # --- Receiving ------------------------------------------------------------------------------------------------
@@ -307,8 +307,12 @@ class Hub:
     def _beaten(self, n: int) -> None:
         silent = _now() - self._heard_at > settings.HUB_SILENCE_S
         if n != self._received + 1 or silent:
-            self._doubtful = True
+            self._doubt()
         self._received, self._heard_at = n, _now()
+
+    def _doubt(self) -> None:
+        """Messages may have been lost; what was must be read anew when the layer is heard of again."""
+        self._doubt_since = _now()
 
     async def _beat(self) -> None:
         """One heartbeat, and what is due with it."""
@@ -318,11 +322,11 @@ class Hub:
         body = self._layer.serialize({"type": BEAT, "n": self._sent})
         receivers = await async_client(settings.PUBLISH_TIMEOUT_S).publish(self._name, body)
         if receivers == 0:
-            self._doubtful = True  # the layer's subscription is gone just now, and so are the messages
+            self._doubt()  # the layer's subscription is gone just now, and so are the messages
         if _now() - self._heard_at > 2 * settings.HUB_SILENCE_S:
             await self._rebuild()
-        elif self._doubtful and self._received >= self._sent - 1:
-            self._doubtful = False
+        elif self._doubt_since is not None and self._heard_at >= self._doubt_since:
+            self._doubt_since = None
             await self._resync()
         await self._leave_empty()
 
@@ -333,7 +337,7 @@ class Hub:
                 try:
                     await due()
                 except (redis.RedisError, DatabaseError, OSError) as error:
-                    self._doubtful = True
+                    self._doubt()
                     logger.warning("the hub's heartbeat did not come through: %s", error)
                 except Exception:  # the pulse must go on
                     logger.exception("the hub's heartbeat failed")
@@ -386,7 +390,7 @@ class Hub:
                 shard._pubsub.connection.register_connect_callback(self._reconnected)
 
     def _reconnected(self, _connection: Any) -> None:
-        self._doubtful = True
+        self._doubt()
 
     async def _rebuild(self) -> None:
         """The layer has gone deaf although Redis answers: start it anew."""
@@ -399,7 +403,7 @@ class Hub:
         except Exception as error:  # the layer's own reader had died, and says so once more
             logger.warning("the old channel layer ended with %r", error)
             self._layer._layers.pop(asyncio.get_running_loop(), None)
-        self._doubtful = True
+        self._doubt()
         await self._open()
 
     async def close(self) -> None:

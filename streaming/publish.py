@@ -59,11 +59,11 @@ def publish(messages: Sequence[Message]) -> int:
     if _outage.lasts():
         metrics.count("streaming.unpublished", len(messages))
         return 0
-    pipe = client(settings.PUBLISH_TIMEOUT_S).pipeline(transaction=False)
-    for channel, body in _wire(messages):
-        pipe.publish(channel, body)
     try:
-        pipe.execute()
+        with client(settings.PUBLISH_TIMEOUT_S).pipeline(transaction=False) as pipe:
+            for channel, body in _wire(messages):
+                pipe.publish(channel, body)
+            pipe.execute()
     except redis.RedisError:
         return _outage.begin(len(messages))
     return len(messages)
@@ -76,11 +76,11 @@ async def apublish(messages: Sequence[Message]) -> int:
     if _outage.lasts():
         metrics.count("streaming.unpublished", len(messages))
         return 0
-    pipe = async_client(settings.PUBLISH_TIMEOUT_S).pipeline(transaction=False)
-    for channel, body in _wire(messages):
-        pipe.publish(channel, body)
     try:
-        await pipe.execute()
+        async with async_client(settings.PUBLISH_TIMEOUT_S).pipeline(transaction=False) as pipe:
+            for channel, body in _wire(messages):
+                pipe.publish(channel, body)
+            await pipe.execute()
     except redis.RedisError:
         return _outage.begin(len(messages))
     return len(messages)

@@ -84,10 +84,11 @@ async def renew(leases: Iterable[Lease]) -> None:
     if not by_owner:
         return
     client = async_client(settings.PUBLISH_TIMEOUT_S)
-    script, pipe = client.register_script(_RENEW), client.pipeline(transaction=False)
-    for owner, ids in by_owner.items():
-        await script(keys=[_key(owner)], args=[_ttl_s(), *ids], client=pipe)
-    await pipe.execute()
+    script = client.register_script(_RENEW)
+    async with client.pipeline(transaction=False) as pipe:
+        for owner, ids in by_owner.items():
+            await script(keys=[_key(owner)], args=[_ttl_s(), *ids], client=pipe)
+        await pipe.execute()
 
 
 async def give_back(lease: Lease) -> None:
