@@ -5,38 +5,48 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Instrument',
+            name="Instrument",
             fields=[
-                ('id', models.AutoField(primary_key=True, serialize=False)),
-                ('symbol', models.CharField(max_length=32, unique=True)),
-                ('name', models.CharField(max_length=128)),
-                ('kind', models.CharField(choices=[('crypto', 'Crypto'), ('equity', 'Equity'), ('fx', 'Fx')], max_length=8)),
-                ('currency', models.CharField(help_text='what its price is in, e.g. USDT', max_length=8)),
-                ('exchange', models.CharField(blank=True, max_length=16)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ("id", models.AutoField(primary_key=True, serialize=False)),
+                ("symbol", models.CharField(max_length=32, unique=True)),
+                ("name", models.CharField(max_length=128)),
+                (
+                    "kind",
+                    models.CharField(choices=[("crypto", "Crypto"), ("equity", "Equity"), ("fx", "Fx")], max_length=8),
+                ),
+                ("currency", models.CharField(help_text="what its price is in, e.g. USDT", max_length=8)),
+                ("exchange", models.CharField(blank=True, max_length=16)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'ordering': ['symbol'],
+                "ordering": ["symbol"],
             },
         ),
         migrations.CreateModel(
-            name='VenueSymbol',
+            name="VenueSymbol",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('provider', models.CharField(max_length=16)),
-                ('symbol', models.CharField(max_length=64)),
-                ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='venue_symbols', to='ingestion.instrument')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("provider", models.CharField(max_length=16)),
+                ("symbol", models.CharField(max_length=64)),
+                (
+                    "instrument",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="venue_symbols",
+                        to="ingestion.instrument",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('provider', 'symbol'), name='one_instrument_a_venue_symbol')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("provider", "symbol"), name="one_instrument_a_venue_symbol")
+                ],
             },
         ),
     ]
