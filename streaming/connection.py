@@ -178,7 +178,7 @@ class Connection:
 
     def begin_anew(self, follower: Follower) -> None:
         """What the follower missed is not to be had any more: it gets the state, as one that comes too late would."""
-        self._loop.create_task(self._begin_anew(follower))
+        self.hub.spawn(self._begin_anew(follower))
 
     async def _begin_anew(self, follower: Follower) -> None:
         follower.held = []

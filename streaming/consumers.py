@@ -32,6 +32,16 @@ class SocketConsumer(AsyncConsumer):
         self.connection: Connection | None = None
         self.lease: Lease | None = None
 
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """However it ends, the connection leaves the hub and its lease is given back."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self.connection is not None:
+                self.connection.lost()
+            if self.lease is not None:
+                await quotas.give_back(self.lease)
+
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Without the thread hop per message in which Channels closes old database connections: ours never hold one."""
         await getattr(self, message["type"].replace(".", "_"))(message)
@@ -62,12 +72,13 @@ class SocketConsumer(AsyncConsumer):
         return not self.dialect.needs_user and (settings.ANONYMOUS_MARKET_DATA or not self.dialect.market)
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
-        if self.connection is not None and not self.connection.is_closed():
+        if self.connection is None or self.connection.is_closed():
+            return
+        try:
             await self.connection.receive(message.get("text"))
+        except Exception:  # our own fault, or a store's; the client may try again
+            logger.exception("a message could not be carried out")
+            self.connection.close(Code.UNAVAILABLE, "Something failed here; come back a little later")
 
     async def websocket_disconnect(self, _message: dict[str, Any]) -> None:
-        if self.connection is not None:
-            self.connection.lost()
-        if self.lease is not None:
-            await quotas.give_back(self.lease)
         raise StopConsumer

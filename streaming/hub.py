@@ -124,7 +124,7 @@ class Hub:
         channel = self.channels.get(topic)
         if channel is None:
             channel = self.channels[topic] = Channel(follower.grant)
-            self._spawn(self._join(channel))
+            self.spawn(self._join(channel))
         channel.followers[follower] = None
         channel.empty_since = None
         try:
@@ -189,13 +189,13 @@ class Hub:
         if channel.at is None or channel.at.epoch != message.epoch:
             channel.heard = max(channel.heard, seq)
             if channel.at is not None:
-                self._spawn(self._compare())
+                self.spawn(self._compare())
         elif seq == channel.at.seq + 1 and not channel.filling:
             channel.at = Position(channel.at.epoch, seq)
             self._deliver(channel, message)
         elif seq > channel.at.seq:
             channel.heard = max(channel.heard, seq)
-            self._spawn(self._fill(channel))
+            self.spawn(self._fill(channel))
 
     def _deliver(self, channel: Channel, message: Message) -> None:
         frames: dict[Any, Frame] = {}
@@ -236,7 +236,7 @@ class Hub:
             if channel.at is None:
                 channel.at = found[channel.topic]
             if channel.behind:
-                self._spawn(self._fill(channel))
+                self.spawn(self._fill(channel))
 
     async def _compare(self) -> None:
         """Fetch what the counter rows know of and we have not heard; after a new epoch everyone begins anew."""
@@ -364,8 +364,8 @@ class Hub:
         if not self._running:
             self._running = True
             self._layer = get_channel_layer()
-            self._spawn(self._open())
-            self._spawn(self._pulse())
+            self.spawn(self._open())
+            self.spawn(self._pulse())
 
     async def _open(self) -> None:
         """A channel of our own on the layer, and its reader."""
@@ -416,7 +416,8 @@ class Hub:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run it beside everything else; a failure is logged."""
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._done)

@@ -46,7 +46,7 @@ class OverLimit(Exception):
     """One connection too many; the sentence names the limit."""
 
     def __init__(self, limit: int, per: str) -> None:
-        super().__init__(f"At most {limit} connections a {per}")
+        super().__init__(f"At most {limit} connections per {per}")
         self.limit, self.per = limit, per
 
 

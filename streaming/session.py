@@ -88,9 +88,8 @@ class Session:
         if len(new) <= room:
             return [effect]
         over = set(new[max(room, 0) :])
-        why = (
-            f"At most {self.limits.subscriptions} subscriptions a connection; refused: {', '.join(sorted(over))[:200]}"
-        )
+        named = ", ".join(sorted(over))[:200]
+        why = f"At most {self.limits.subscriptions} subscriptions per connection; refused: {named}"
         kept = tuple(name for name in effect.names if name not in over)
         return [
             self._error(Code.OVER_LIMIT, why, now_us, effect.request),

@@ -8,6 +8,8 @@ where the ASGI way makes a new frame for each connection. Without it (another se
 
 from typing import Any
 
+from django.conf import settings
+from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -24,6 +26,13 @@ class TapehouseWebSocketProtocol(WebSocketsSansIOProtocol):
     """last_heard: loop time of the last bytes from the client, protocol pongs included."""
 
     last_heard = 0.0
+
+    def __init__(self, config: Config, *args: Any, **kwargs: Any) -> None:
+        # Up to this a message gets an answer that names the limit; beyond it the connection ends with 1009, unread.
+        config.ws_max_size = 4 * settings.MAX_MESSAGE_BYTES
+        # Frames that are the same for all can't be compressed for each; offering it would only cost memory.
+        config.ws_per_message_deflate = False
+        super().__init__(config, *args, **kwargs)
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -42,7 +51,7 @@ class TapehouseWebSocketProtocol(WebSocketsSansIOProtocol):
         return self.handshake_complete and not self.close_sent and not self.transport.is_closing()
 
     def write_frames(self, frames: bytes) -> None:
-        """Write whole text frames. They carry no compression flag, so they are right on a compressed connection too."""
+        """Write whole text frames."""
         if self.is_open:
             self.transport.write(frames)
 

@@ -1,13 +1,14 @@
 """Clients over real sockets: who comes in, what they hear, how it ends."""
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from streaming import events
+from streaming import actions, events
 from streaming.publish import publish
 from streaming.snapshots import begin
 from tests.streaming import topics
@@ -308,3 +309,51 @@ async def test_a_silent_client_is_closed_but_pongs_are_life(dial: Any, server: A
 
     deaf = await dial(ping_interval=None)
     assert await deaf.closed() == 4108
+
+
+async def test_a_huge_frame_ends_its_own_connection_only(dial: Any) -> None:
+    huge, other = await dial(), await dial()
+    with contextlib.suppress(ConnectionClosed):
+        await huge.socket.send("x" * 20_000_000)
+    assert await huge.closed() == 1009
+    assert await other.silent()
+
+
+async def test_text_that_is_no_utf8_ends_its_own_connection_only(dial: Any) -> None:
+    broken, other = await dial(), await dial()
+    broken.socket.transport.write(b"\x81\x82\0\0\0\0\xff\xfe")
+    assert await broken.closed() == 1007
+    assert await other.silent()
+
+
+async def test_a_failing_action_is_our_fault_and_others_go_on(
+    dial: Any, server: Any, alice: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_user: Any, _data: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(actions.registry, "mark_read", fail)
+    client, other = await dial(user=alice), await dial()
+    await client.say("mark_read", {"notification_ids": []})
+
+    assert await client.closed() == 4101
+    assert await other.silent()
+    assert server.run(lambda: len(server.hub.connections)) == 1
+
+
+async def test_what_a_client_did_not_see_is_reported(dial: Any, settings: Any) -> None:
+    settings.DROPPED_REPORT_INTERVAL_S = 0.0
+    client = await dial()
+    await client.say("subscribe", {"topics": ["tquote:BTC"], "interval_ms": 300})
+    await client.hear()
+    publish([message("tquote:BTC-USDT", n=n) for n in range(20)])
+    publish([message("tquote:BTC-USDT", n=20)])
+
+    seen, dropped = set(), 0
+    while 20 not in seen or len(seen) + dropped < 21:
+        heard = await client.hear()
+        if heard["type"] == "dropped":
+            dropped += heard["data"]["tquote:BTC"]
+        else:
+            seen.add(heard["data"]["n"])
+    assert len(seen) + dropped == 21

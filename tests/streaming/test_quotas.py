@@ -51,7 +51,7 @@ async def test_two_processes_share_one_count(user: Any) -> None:
     await quotas.take(user, "", "a")
 
     assert elsewhere(user.pk, 3) == ["in", "in", "over"]
-    with pytest.raises(OverLimit, match="At most 3 connections a user"):
+    with pytest.raises(OverLimit, match="At most 3 connections per user"):
         await quotas.take(user, "", "b")
 
 
@@ -86,7 +86,7 @@ async def test_anonymous_clients_are_counted_by_address(settings: Any) -> None:
 
     lease = await quotas.take(nobody, here, "1")
     await quotas.take(nobody, there, "2")
-    with pytest.raises(OverLimit, match="At most 1 connections a address"):
+    with pytest.raises(OverLimit, match="At most 1 connections per address"):
         await quotas.take(nobody, here, "3")
 
     await quotas.give_back(lease)

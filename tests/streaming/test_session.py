@@ -124,7 +124,7 @@ def test_subscriptions_beyond_the_limit_are_refused_by_name(session: Session) ->
     assert kept == Subscribe(("b", "c"), 1)
     assert sent(refusal)["data"] == {
         "code": 4029,
-        "message": "At most 3 subscriptions a connection; refused: d",
+        "message": "At most 3 subscriptions per connection; refused: d",
         "retry": False,
     }
 
