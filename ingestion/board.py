@@ -88,12 +88,16 @@ class _Place:
 
 
 class Past(msgspec.Struct, frozen=True):
-    """What is stored of one instrument. minutes: the last 24 hours'. before: the last price before those.
-    previous_close: the last price before this UTC day. in_progress: the open bars, as far as they are stored."""
+    """What is stored of one instrument.
+
+    minutes: the last 24 hours'. before: the last price before those. day_us: this UTC day's start. previous_close: the
+    last price before it. in_progress: the open bars, as far as they are stored.
+    """
 
     known: Known
     minutes: list[Minute]
     before: float | None
+    day_us: int
     previous_close: float | None
     in_progress: list[Bar]
 
@@ -117,7 +121,7 @@ class Board:
         place = self.place(past.known)
         place.rolling = Rolling(past.before)
         place.rolling.load(past.minutes)
-        place.previous_close = past.previous_close
+        place.day_us, place.previous_close = past.day_us, past.previous_close
 
     def trade(self, known: Known, parts: Iterable[Bar], fresh_from_us: int) -> Change | None:
         """Count in a batch's minutes of one instrument. What moved, of those parts that are not of the past."""

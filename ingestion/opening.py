@@ -73,11 +73,13 @@ def remembered(provider: str, instruments: Iterable[Known], now_us: int) -> list
 
 def _past(known: Known, source: int, now_us: int) -> Past:
     minutes = _last_day(known.id, source, now_us)
+    day_us = now_us - now_us % DAY_US
     return Past(
         known,
         [Minute(b.time_us // MINUTE_US, b.high, b.low, b.close, b.volume, b.last_time_us) for b in minutes],
         before=_close_before(known.id, source, minutes[0].time_us if minutes else now_us),
-        previous_close=_close_before(known.id, source, now_us - now_us % DAY_US),
+        day_us=day_us,
+        previous_close=_close_before(known.id, source, day_us),
         in_progress=_in_progress(minutes, now_us),
     )
 
