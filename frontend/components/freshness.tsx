@@ -10,7 +10,7 @@ export function FreshnessBadge({ update }: { update: AssetUpdate | undefined }) 
   const { price_fresh_s } = useBootstrap();
   const connected = useConnection().phase === "live";
   const { state, ageMs } = freshness(update, useServerNow(1000), price_fresh_s * 1000, connected);
-  const aged = state === "stale" && ageMs !== null ? ` · ${age(ageMs)}` : "";
+  const aged = state === "stale" && ageMs !== null && ageMs >= 1000 ? ` · ${age(ageMs)}` : "";
   return (
     <span className={`freshness ${state}`} title={update == null ? undefined : `Source: ${update.source}`}>
       <span className="dot" aria-hidden="true" />

@@ -1,8 +1,8 @@
 import { useState } from "react";
-import type { Trade } from "../api";
+import type { AssetUpdate, Trade } from "../api";
 import { ARROWS, clock, price, priceDecimals, size } from "../format";
-import { useEvents } from "../hooks/realtime";
-import { Empty } from "./states";
+import { useEvents, useTopic } from "../hooks/realtime";
+import { Empty, Skeleton } from "./states";
 
 export const TRADES_MAX = 40;
 
@@ -20,15 +20,19 @@ export function Trades({ symbol }: { symbol: string }) {
   useEvents<{ trades: Trade[] }>(`trades:${symbol}`, {
     event: ({ data }) => setTrades((known) => mergeTrades(known, data.trades)),
   });
+  // Both snapshots come together: once there is a price, an empty list is one.
+  const priced = useTopic<AssetUpdate>(`price:${symbol}`) !== undefined;
   return (
     <section className="card trades" aria-label={`Latest trades of ${symbol}`}>
       <div className="card-head">
         <h2>Trades</h2>
       </div>
-      {trades.length === 0 ? (
+      {trades.length > 0 ? (
+        <List trades={trades} />
+      ) : priced ? (
         <Empty title="No trades yet">They appear as they happen.</Empty>
       ) : (
-        <List trades={trades} />
+        <Skeleton rows={8} />
       )}
     </section>
   );

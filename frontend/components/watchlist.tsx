@@ -108,7 +108,7 @@ function Rows({ shown, chosen, choose }: { shown: Instrument[]; chosen: string |
             <th scope="col" className="col-spark">
               <span className="spoken">Last day</span>
             </th>
-            <th scope="col" className="number">
+            <th scope="col" className="number col-price">
               Price
             </th>
             <th scope="col" className="number col-quote">

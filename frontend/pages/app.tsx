@@ -65,7 +65,7 @@ function Market({ theme }: { theme: Theme }) {
       <main className="market" data-view={view}>
         <Watchlist instruments={instruments} chosen={chosen?.symbol ?? null} choose={open} />
         {chosen === undefined ? (
-          <section className="card chart-card" aria-hidden="true" />
+          <Blank className="chart-card" loading={instruments.loading} />
         ) : (
           <ChartCard
             instrument={chosen}
@@ -76,7 +76,7 @@ function Market({ theme }: { theme: Theme }) {
         )}
         {user === null ? <SignInCard /> : <PortfolioCard choose={open} />}
         {chosen === undefined ? (
-          <section className="card trades" aria-hidden="true" />
+          <Blank className="trades" loading={instruments.loading} />
         ) : (
           <Trades key={chosen.symbol} symbol={chosen.symbol} />
         )}
@@ -96,6 +96,11 @@ function Market({ theme }: { theme: Theme }) {
       </nav>
     </>
   );
+}
+
+/** The place of a card that has no instrument to be about. */
+function Blank({ className, loading }: { className: string; loading: boolean }) {
+  return <section className={`card blank ${className}`}>{loading && <span className="skeleton" />}</section>;
 }
 
 function chosenOf(instruments: Instrument[] | undefined, symbol: string | null): Instrument | undefined {
