@@ -144,8 +144,8 @@ def insert_new(table: str, rows: bytes | memoryview) -> list[Key]:
         copy_rows(staged, rows)
         cursor.execute(
             f"""WITH fresh AS (
-                    INSERT INTO {table} SELECT * FROM {staged} ORDER BY instrument_id, source, {_KEYS[table]}, time
-                    ON CONFLICT (instrument_id, source, {_KEYS[table]}, time) DO NOTHING
+                    INSERT INTO {table} SELECT * FROM {staged} ORDER BY instrument_id, source, time, {_KEYS[table]}
+                    ON CONFLICT (instrument_id, source, time, {_KEYS[table]}) DO NOTHING
                     RETURNING instrument_id, source, flags, date_trunc('minute', time, 'UTC') AS minute)
                 SELECT DISTINCT instrument_id, source, {_us("minute")} FROM fresh WHERE flags & {SUSPECT} = 0"""
         )
@@ -210,6 +210,12 @@ def _unnest(count: int) -> str:
     values = ", ".join(f"{_timestamp(c)} AS {c}" if c in _TIMES else c for c in columns)
     arrays = ", ".join(f"%s::{t}[]" for t in _CANDLE_TYPES[:count])
     return f"SELECT {values} FROM unnest({arrays}) AS given ({', '.join(columns)})"
+
+
+def _array(values: Iterable[float]) -> str:
+    """Numbers or truth values as PostgreSQL reads an array: one literal, where a driver's ARRAY[…] would be thousands
+    of expressions to parse and plan."""
+    return "{" + ",".join(map(repr, values)) + "}"
 
 
 _KEYS_GIVEN: Final = _unnest(3)
@@ -295,7 +301,7 @@ def merge_sums(sums: np.ndarray) -> list[Key]:
     Returns the minutes that are final already, left as they were: `recompute` them.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_MERGE, [sums[name].tolist() for name in sums.dtype.names or ()])
+        cursor.execute(_MERGE, [_array(sums[name].tolist()) for name in sums.dtype.names or ()])
         return [Key(*row) for row in cursor.fetchall()]
 
 
@@ -316,8 +322,9 @@ def _from_rows(keys: Iterable[Key], lock: str, update: str) -> list[Bar]:
     ordered = sorted(set(keys))
     if not ordered:
         return []
-    columns = [list(column) for column in zip(*ordered, strict=True)]
-    bounds = [to_datetime(min(columns[2])), to_datetime(max(columns[2]) + MINUTE_US)]
+    columns = [_array(column) for column in zip(*ordered, strict=True)]
+    minutes = [minute.time_us for minute in ordered]
+    bounds = [to_datetime(min(minutes)), to_datetime(max(minutes) + MINUTE_US)]
     with connection.cursor() as cursor:
         cursor.execute(lock, columns)
         cursor.execute(update, [*columns, *bounds * 3])
@@ -338,12 +345,11 @@ def copy_candles(bars: Iterable[Bar]) -> int:
     rows = [msgspec.structs.astuple(bar) for bar in bars]
     if not rows:
         return 0
-    *columns, intervals, final, rev = map(list, zip(*rows, strict=True))
+    *columns, intervals, final, rev = zip(*rows, strict=True)
     assert set(intervals) == {"1m"}
+    arrays = [_array(column) for column in (*columns, final, rev)]
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO candle_1m {_CANDLES_GIVEN} ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING", [*columns, final, rev]
-        )
+        cursor.execute(f"INSERT INTO candle_1m {_CANDLES_GIVEN} ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING", arrays)
         return int(cursor.rowcount)
 
 
@@ -489,12 +495,17 @@ def trades(
     place = (to_datetime(after[0]), *after[1:]) if after else (BEGINNING, 0, 0)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""SELECT {_TRADE} FROM trade
-                WHERE instrument_id = %s AND time >= %s AND time < %s AND (time, source, trade_id) > (%s, %s, %s)
-                AND (%s::int2 IS NULL OR source = %s)
+            f"""SELECT {_TRADE} FROM unnest(%s::int2[]) AS known (s) CROSS JOIN LATERAL (
+                    SELECT * FROM trade
+                    WHERE instrument_id = %s AND source = s AND time >= %s AND time < %s
+                      AND (time, source, trade_id) > (%s, %s, %s)
+                    ORDER BY time {order}, trade_id {order} LIMIT %s) AS of_source
                 ORDER BY time {order}, source {order}, trade_id {order} LIMIT %s""",
-            [instrument_id, max(start or BEGINNING, place[0]), end or FOREVER, *place, source, source, limit],
-        )
+            [
+                list(SOURCES.values()), instrument_id, max(start or BEGINNING, place[0]), end or FOREVER, *place,
+                limit, limit,
+            ],
+        )  # fmt: skip
         found = [StoredTrade(*row) for row in cursor.fetchall()]
     return found[::-1] if newest_first else found
 

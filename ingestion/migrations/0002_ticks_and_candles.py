@@ -10,6 +10,8 @@ from django.db import migrations, models
 
 logger = logging.getLogger(__name__)
 
+# The tick tables have one index, for two purposes: a tick's identity, and reading a source's ticks by time. A second one
+# by time alone costs the writer as much again (docs/performance.md).
 TABLES = """
 CREATE TABLE trade (
     time          timestamptz NOT NULL,
@@ -22,8 +24,7 @@ CREATE TABLE trade (
     side          int2        NOT NULL,
     flags         int2        NOT NULL
 ) {trade_partitioning};
-CREATE UNIQUE INDEX trade_key ON trade (instrument_id, source, trade_id, time);
-CREATE INDEX trade_instrument_time ON trade (instrument_id, time);
+CREATE UNIQUE INDEX trade_key ON trade (instrument_id, source, time, trade_id);
 
 CREATE TABLE quote (
     time          timestamptz NOT NULL,
@@ -37,8 +38,7 @@ CREATE TABLE quote (
     ask_quantity  float8      NOT NULL,
     flags         int2        NOT NULL
 ) {quote_partitioning};
-CREATE UNIQUE INDEX quote_key ON quote (instrument_id, source, quote_id, time);
-CREATE INDEX quote_instrument_time ON quote (instrument_id, time);
+CREATE UNIQUE INDEX quote_key ON quote (instrument_id, source, time, quote_id);
 
 CREATE TABLE candle_1m (
     instrument_id int4        NOT NULL,
