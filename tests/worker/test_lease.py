@@ -12,7 +12,7 @@ import redis
 from worker import lease
 from worker.redis import client, key
 
-TTL_S = 0.6
+TTL_S = 1.0
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.processes import wait_for
 from worker import lease, logs, resident
 from worker.redis import async_client, client, key
 
-TTL_S = 0.6
+TTL_S = 1.0
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +154,7 @@ def test_a_lost_redis_drains_it_and_the_lease_runs_out_by_itself(name, own_redis
         seen.append(time.monotonic() - began)
 
     resident.own(name, "shard", until_drained)
-    assert seen[0] < TTL_S + 0.3
+    assert seen[0] < TTL_S + 0.5
     assert "runs out by itself" in caplog.text
 
 

@@ -10,6 +10,7 @@ pytestmark = pytest.mark.flow
 
 LEASE_S, ASK_S = 3.0, 2.0
 STARTUP_S = 40.0  # a worker's first second is long on a busy machine
+SLACK_S = 1.5  # and so is the way of a message
 
 
 def test_after_a_kill_another_worker_takes_over_within_lease_and_asking_interval(engine):
@@ -27,7 +28,7 @@ def test_after_a_kill_another_worker_takes_over_within_lease_and_asking_interval
         successor, next_token, began_at = engine.stays()[1]
         assert successor == left.popen.pid
         assert next_token > token
-        assert began_at - killed_at < LEASE_S + ASK_S + 0.5
+        assert began_at - killed_at < LEASE_S + ASK_S + SLACK_S
         assert engine.stays(which="tests.ended") == []
 
 
@@ -38,10 +39,10 @@ def test_sigterm_drains_in_about_a_second_and_frees_the_lease(engine):
         wait_for(lambda: all(engine.stays(shard) for shard in "abc"), 10, "three residents")
         asked_at = time.time()
         assert one.terminate() == 0
-        assert time.time() - asked_at < 5
+        assert time.time() - asked_at < 5 + SLACK_S
         for shard in "abc":
             ((_, _, ended_at),) = engine.stays(shard, "tests.ended")
-            assert ended_at - asked_at < 1.5
+            assert ended_at - asked_at < 1 + SLACK_S
         assert engine.redis.keys("engine:lease:*") == []
         assert "Traceback" not in one.output()
 
