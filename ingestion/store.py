@@ -502,8 +502,8 @@ def trades(
                     ORDER BY time {order}, trade_id {order} LIMIT %s) AS of_source
                 ORDER BY time {order}, source {order}, trade_id {order} LIMIT %s""",
             [
-                list(SOURCES.values()), instrument_id, max(start or BEGINNING, place[0]), end or FOREVER, *place,
-                limit, limit,
+                [source] if source else list(SOURCES.values()),
+                instrument_id, max(start or BEGINNING, place[0]), end or FOREVER, *place, limit, limit,
             ],
         )  # fmt: skip
         found = [StoredTrade(*row) for row in cursor.fetchall()]
