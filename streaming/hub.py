@@ -63,8 +63,8 @@ class Follower:
     def __init__(self, connection: "Connection", grant: Grant, subscription: Subscription) -> None:
         self.connection, self.grant, self.subscription = connection, grant, subscription
         self.name = subscription.address.name
-        # Followers of one manner get the same bytes.
-        self.manner = (connection.dialect, subscription)
+        # Followers of one topic and one manner get the same bytes.
+        self.manner = (connection.dialect.path, self.name, subscription.depth)
         self.after = 0
         self.held: list[Message] | None = []
 
