@@ -354,15 +354,19 @@ def _place_part(table: str, rows: np.ndarray, placed: Placed) -> None:
 
 @resident("ingestion.persist")
 async def persist(context: Context) -> None:
-    """Bring the shard's journal to the disk until told to stop; the step in hand is finished.
+    """Bring the shard's journal to the disk until told to stop."""
+    await write(Writer(context.shard, context.token), context.draining)
 
-    A store that is away is waited for: the journal keeps what comes meanwhile. The step runs in one thread of its own,
-    with one database connection.
+
+async def write(writer: Writer, draining: asyncio.Event) -> None:
+    """Step until `draining` is set or a newer writer is at work; the step in hand is finished.
+
+    A store that is away is waited for: the journal keeps what comes meanwhile. The steps run in one thread of their
+    own, with one database connection.
     """
-    writer = Writer(context.shard, context.token)
-    thread = ThreadPoolExecutor(1, thread_name_prefix=f"persist {context.shard}")
+    thread = ThreadPoolExecutor(1, thread_name_prefix=f"persist {writer.shard}")
     try:
-        await _steps(writer, context.draining, thread)
+        await _steps(writer, draining, thread)
     except Fenced as fenced:
         logger.warning("%s", fenced)
     finally:
