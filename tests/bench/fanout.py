@@ -9,17 +9,22 @@ and loaded by the same program, each in a process of its own. CPU is the server 
 
 import argparse
 import asyncio
+import atexit
 import base64
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from project.localservices import Redis, free_port
 
 TARGET_RATIO = 12
 # In each update, and nowhere else: counting it in what a client receives counts updates.
@@ -246,7 +251,7 @@ def main() -> int:
     parser.add_argument("--rounds-per-s", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-    os.environ |= {"ANONYMOUS_MARKET_DATA": "true", "MAX_CONNECTIONS_PER_ADDRESS": "100000"}
+    os.environ |= {"DEVELOPMENT": "1", "ANONYMOUS_MARKET_DATA": "true", "MAX_CONNECTIONS_PER_ADDRESS": "100000"}
     if options.role == "serve":
         {"ours": serve_ours, "usual": serve_usual}[options.server](socket.socket(fileno=options.fd))
     elif options.role == "load":
@@ -255,8 +260,18 @@ def main() -> int:
 
         sys.stdout.write(json.dumps(uvloop.run(load(options.server, options.port, options.pid, options))))
     else:
+        own_redis()
         return compare(options.clients, options.seconds)
     return 0
+
+
+def own_redis() -> None:
+    """Without a REDIS_URL, a server for this run alone."""
+    if "REDIS_URL" not in os.environ:
+        folder = Path(tempfile.mkdtemp(prefix="tapehouse-bench-"))
+        server = Redis(folder, tied=True, port=free_port())
+        os.environ["REDIS_URL"] = server.start()
+        atexit.register(lambda: (server.stop(), shutil.rmtree(folder)))
 
 
 if __name__ == "__main__":
