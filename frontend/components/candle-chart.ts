@@ -13,7 +13,7 @@ import {
   type UTCTimestamp,
 } from "lightweight-charts";
 import type { Candle } from "../api";
-import { priceDecimals } from "../format";
+import { price, priceDecimals } from "../format";
 
 export interface Bar {
   time: UTCTimestamp;
@@ -151,8 +151,9 @@ export class CandleChart {
     const last = bars.at(-1);
     this.lastTime = last?.time ?? 0;
     if (last !== undefined) {
-      const precision = priceDecimals(last.close);
-      this.candles.applyOptions({ priceFormat: { type: "price", precision, minMove: 10 ** -precision } });
+      const decimals = priceDecimals(last.close);
+      const formatter = (value: number) => price(value, decimals);
+      this.candles.applyOptions({ priceFormat: { type: "custom", formatter, minMove: 10 ** -decimals } });
     }
     this.candles.setData(bars);
     this.volumes.setData(bars.map((bar) => this.volumeOf(bar)));
