@@ -10,11 +10,14 @@ from project.localservices import Postgres, Redis, free_port
 
 
 def provide() -> None:
-    """Complete the environment before Django reads it. An xdist worker inherits the controller's and adds its name."""
+    """Complete the environment before Django reads it. Safe to repeat, as a process that a test starts does.
+
+    An xdist worker inherits the controller's environment and adds its name to the prefix.
+    """
     os.environ.setdefault("DEVELOPMENT", "1")
     os.environ.setdefault("REDIS_PREFIX", f"test-{os.getpid()}")
-    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
-        os.environ["REDIS_PREFIX"] += f"-{worker}"
+    suffix = f"-{worker}" if (worker := os.environ.get("PYTEST_XDIST_WORKER")) else ""
+    os.environ["REDIS_PREFIX"] = os.environ["REDIS_PREFIX"].removesuffix(suffix) + suffix
     missing = {"DATABASE_URL", "REDIS_URL"} - set(os.environ)
     if missing:
         os.environ |= _embedded(missing)

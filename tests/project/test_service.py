@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -84,8 +85,6 @@ def test_a_service_ends_with_a_supervisor_that_is_killed(tmp_path):
 
 
 def _ends(pidfd: int, timeout_s: float) -> bool:
-    import select
-
     return bool(select.select([pidfd], [], [], timeout_s)[0])
 
 
