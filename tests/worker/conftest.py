@@ -27,7 +27,7 @@ class Engine:
         self.redis_url = redis_url
         self.tmp_path = tmp_path
         self.redis = redis.Redis.from_url(redis_url, decode_responses=True)
-        self.app = Celery(broker=redis_url)
+        self.app = Celery(broker=redis_url, set_as_current=False)
         self.app.conf.broker_transport_options = {"global_keyprefix": f"{self.PREFIX}:celery:"}
         self.app.conf.task_ignore_result = True
         self.started = 0
