@@ -409,12 +409,14 @@ class Hub:
     async def close(self) -> None:
         """End the hub's tasks and its part of the layer. For an event loop that ends while the process lives."""
         _hubs.pop(asyncio.get_running_loop(), None)
+        # A cancellation that meets the layer while it ends its own reader is swallowed there: `_rebuild` would go on
+        # for ever. So ask until all have ended, those included that were started meanwhile.
+        while tasks := [task for task in (self._receiver, *self._tasks) if task is not None and not task.done()]:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=settings.HUB_HEARTBEAT_S)
         if self._layer is not None:
             await self._layer.flush()
-        tasks = [task for task in (self._receiver, *self._tasks) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run it beside everything else; a failure is logged."""
