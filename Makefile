@@ -9,7 +9,7 @@ WORKERS ?= 2
 COMPILE := $(VENV)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run manage test lint types contracts unit flows browser bench lock clean environment frontend-check
+.PHONY: help run manage test lint types contracts unit timescale flows browser bench lock clean environment frontend-check
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ run: python-found ## Start everything; Ctrl-C stops it, and the data stays
 manage: ## Run manage.py on what `make run` runs: make manage ARGS="replay --provider …"
 	@exec $(VENV)/python manage.py $(ARGS)
 
-test: environment lint types contracts frontend-check unit flows ## Everything that has to be green
+test: environment lint types contracts frontend-check unit timescale flows ## Everything that has to be green
 
 lint: ## Style and likely bugs
 	$(VENV)/ruff check .
@@ -44,8 +44,13 @@ flows: ## Whole installations, killed and restarted, and a real browser
 browser: environment ## Only the real browser, which leaves its screenshots in tests/browser/screenshots
 	$(PYTEST) -m browser
 
+timescale: environment ## The storage tests once more, against TimescaleDB in WebAssembly
+	$(VENV)/python -m tests.timescale -q
+
 bench: environment ## The measures of docs/performance.md, as ratios within one run
-	$(PYTEST) -m bench tests/bench -s
+	$(VENV)/python -m tests.bench.ingest
+	$(VENV)/python -m tests.bench.listener
+	$(VENV)/python -m tests.bench.fanout
 
 frontend-check: ## Types, style and tests of the front end
 	@PATH="$(CURDIR)/$(VENV):$$PATH"; cd frontend && npm run --silent check && npm run --silent test
