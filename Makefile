@@ -36,10 +36,10 @@ contracts: ## Which package may import which
 	DEVELOPMENT=1 $(VENV)/lint-imports
 
 unit: ## Tests that start no processes of ours
-	$(PYTEST) -n $(WORKERS) -m "not flow and not browser and not bench" --dist loadscope
+	$(PYTEST) -n $(WORKERS) -m "not flow and not browser" --dist loadscope
 
 flows: ## Whole installations, killed and restarted, and a real browser
-	$(PYTEST) -m "(flow or browser) and not bench"
+	$(PYTEST) -m "flow or browser"
 
 browser: environment ## Only the real browser, which leaves its screenshots in tests/browser/screenshots
 	$(PYTEST) -m browser
