@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 import redis
 
-from streaming import events, hub
+from streaming import events
 from streaming.models import Event
 from streaming.protocol import Message
 from streaming.publish import publish
 from tests.services import OwnServices
 from tests.streaming import topics
 from tests.streaming.topics import append, in_thread, message
-from worker.redis import close_async_client
 
 
 @pytest.fixture
@@ -111,22 +110,6 @@ async def test_a_deaf_layer_is_started_anew(server: Any, dial: Any) -> None:
 
     publish([message("tquote:BTC-USDT", price=8)])
     await wait_for_price(client, 8)
-
-
-@pytest.mark.parametrize("steps", range(6))
-async def test_a_hub_that_is_closed_while_it_starts_its_layer_anew_ends(steps: int) -> None:
-    """The layer swallows a cancellation that meets it while it ends its reader, at whichever step that is."""
-    closing = hub.Hub()
-    closing.start()
-    await closing._opened.wait()
-    closing.spawn(closing._rebuild())
-    for _ in range(steps):
-        await asyncio.sleep(0)
-
-    await asyncio.wait_for(closing.close(), 10)
-
-    assert not closing._tasks
-    await close_async_client()
 
 
 async def test_events_published_out_of_order_or_twice_are_told_in_order_and_once(server: Any, dial: Any) -> None:
