@@ -86,7 +86,17 @@ TEMPLATES: list[dict[str, Any]] = [
 # --- Stores -------------------------------------------------------------------------------------------------
 
 DATABASES = {"default": env.db("DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/tapehouse")}
-DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 5
+# A network path that dies without a word is noticed in half a minute, not in the system's two hours (all seconds but
+# the last, which is milliseconds without an acknowledgement).
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    {
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    }
+)
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE_S", 60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if TEST_DATABASE_NAME := env.str("TEST_DATABASE_NAME", ""):

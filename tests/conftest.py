@@ -24,6 +24,19 @@ def _refuse_foreign_addresses(event: str, args: tuple[Any, ...]) -> None:
 sys.addaudithook(_refuse_foreign_addresses)
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """The test database; sessions that threads of ended event loops left open do not keep it from being dropped."""
+    from django.db import connection
+
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+
+
 @pytest.fixture(autouse=True)
 def _no_symbols_of_other_tests():
     """Names resolve anew: a rolled-back test leaves no trace in the process's cache."""
