@@ -14,13 +14,14 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def wait_for(condition: Callable[[], T], timeout_s: float = 10.0, what: str = "") -> T:
-    """What the condition returns as soon as that is true."""
+def wait_for(condition: Callable[[], T], timeout_s: float = 20.0, what: str = "", step_s: float = 0.02) -> T:
+    """The condition's first true value. Raises TimeoutError, which says `what` was waited for."""
     deadline = time.monotonic() + timeout_s
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, f"waited {timeout_s} s in vain for {what or condition}"
-        time.sleep(0.02)
-    return answer
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {timeout_s:g} s for {what or condition}")
+        time.sleep(step_s)
+    return value
 
 
 class Process:

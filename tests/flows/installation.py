@@ -13,10 +13,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,22 +23,12 @@ import redis
 
 from project.localservices import free_port
 from project.service import SUPERVISOR
+from tests.processes import ROOT, wait_for
 from tests.services import OwnServices
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SERVICES = ("web", "worker", "residents", "beat")
 STOP_TIMEOUT_S = 20.0
 LOG_TAIL_CHARS = 6000
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float = 20.0, what: str = "", step_s: float = 0.05) -> Any:
-    """The condition's first true value. Raises TimeoutError, which says `what` was waited for."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {timeout_s:g} s for {what or condition}")
-        time.sleep(step_s)
-    return value
 
 
 class Installation:

@@ -7,7 +7,8 @@ from typing import Self
 import redis
 
 from ingestion.ticks import unpack_trades
-from tests.flows.installation import Installation, wait_for
+from tests.flows.installation import Installation
+from tests.processes import wait_for
 from tests.venue import Venue
 
 Trade = tuple[int, float, float]  # trade id, price, quantity

@@ -12,7 +12,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.flows.installation import Installation, wait_for
+from tests.flows.installation import Installation
+from tests.processes import wait_for
 from tests.venue import Venue
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(240)]

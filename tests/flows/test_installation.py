@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.flows.installation import wait_for
+from tests.processes import wait_for
 
 pytestmark = pytest.mark.flow
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.flows import oracle
-from tests.flows.installation import Installation, wait_for
+from tests.flows.installation import Installation
+from tests.processes import wait_for
 from tests.venue import Venue
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(240)]

@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 
 from project.localservices import LocalServices, free_port
-from tests.flows.installation import ROOT, wait_for
+from tests.processes import ROOT, wait_for
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 GIVEN_TO_TESTS = {"DATABASE_URL", "REDIS_URL", "REDIS_PREFIX", "DJANGO_SETTINGS_MODULE"}
