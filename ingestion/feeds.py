@@ -21,7 +21,7 @@ from websockets.exceptions import WebSocketException
 
 from ingestion import status
 from ingestion.pipeline import Pipeline
-from ingestion.providers import Ack, Backoff, Provider, Shutdown, VenueError
+from ingestion.providers import Ack, Ask, Backoff, Provider, Shutdown, VenueError
 from ingestion.providers.simulated import Simulation
 from worker import metrics
 
@@ -291,13 +291,13 @@ class _Connection:
                 await self._answered.wait()
 
     async def _ask(
-        self, socket: ClientConnection, streams: list[str], ask: Callable[[Sequence[str], int], list[str]]
+        self, socket: ClientConnection, streams: list[str], ask: Callable[[Sequence[str], int], list[Ask]]
     ) -> None:
-        for message in ask(streams, self._request_id + 1):
-            self._request_id += 1
-            self._asked[self._request_id] = streams
+        for request in ask(streams, self._request_id + 1):
+            self._request_id = request.request_id
+            self._asked[request.request_id] = list(request.streams)
             await self._budget.take()
-            await socket.send(message)
+            await socket.send(request.message)
 
     async def _watch(self) -> None:
         limit_s = settings.LISTENER_SILENCE_TIMEOUT_S

@@ -73,6 +73,46 @@ class BookSnapshot(msgspec.Struct, frozen=True, gc=False):
     asks: tuple[tuple[float, float], ...]
 
 
+class BookDelta(msgspec.Struct, frozen=True, gc=False):
+    """What changed in an order book: absolute quantities by price, zero removes the level.
+
+    snapshot: these levels are the whole book, whatever was there before.
+    first_id, last_id: the venue's update ids that it covers; both 0 where the venue counts none.
+    checksum: of the book after it, where the venue tells one.
+    """
+
+    symbol: str
+    time_us: int
+    received_us: int
+    bids: tuple[tuple[float, float], ...]
+    asks: tuple[tuple[float, float], ...]
+    first_id: int = 0
+    last_id: int = 0
+    snapshot: bool = False
+    checksum: int | None = None
+
+
+class VenueBar(msgspec.Struct, frozen=True, gc=False):
+    """A candle as the venue made it. Stored beside ours, never mixed with them. `interval` is one of ours, as `5m`.
+
+    final: the venue says that it is closed; one that never says so leaves that to the next bar's beginning.
+    None: the venue does not tell.
+    """
+
+    symbol: str
+    interval: str
+    time_us: int  # its beginning
+    received_us: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    quote_volume: float | None = None
+    trades: int | None = None
+    final: bool = False
+
+
 Tick = Trade | Quote | Ticker | BookSnapshot
 
 # PostgreSQL's binary COPY counts microseconds from 2000-01-01.

@@ -5,12 +5,18 @@ from typing import Final
 from ingestion.providers.backoff import Backoff
 from ingestion.providers.binance import Binance
 from ingestion.providers.provider import (
+    BARS,
+    BOOK,
     QUOTES,
     TICKER,
     TRADES,
     Ack,
+    Ask,
+    BookRule,
+    Heartbeat,
     Limits,
     MalformedFrame,
+    Numbered,
     Provider,
     Said,
     Shutdown,
@@ -19,12 +25,23 @@ from ingestion.providers.provider import (
 )
 
 # In each stored row: a number once given to a source is never given to another.
-SOURCES: Final[dict[str, int]] = {"simulated": 1, "binance": 2}
+SOURCES: Final[dict[str, int]] = {
+    "simulated": 1,
+    "binance": 2,
+    "coinbase": 3,
+    "kraken": 4,
+    "finnhub": 5,
+    "alphavantage": 6,
+    "yahoo": 7,
+    "ecb": 8,
+}
 SOURCE_NAMES: Final[dict[int, str]] = {number: name for name, number in SOURCES.items()}
 
 PROVIDERS: Final[dict[str, Provider]] = {"binance": Binance(SOURCES["binance"])}
 
 __all__ = [
+    "BARS",
+    "BOOK",
     "PROVIDERS",
     "QUOTES",
     "SOURCES",
@@ -32,9 +49,13 @@ __all__ = [
     "TICKER",
     "TRADES",
     "Ack",
+    "Ask",
     "Backoff",
+    "BookRule",
+    "Heartbeat",
     "Limits",
     "MalformedFrame",
+    "Numbered",
     "Provider",
     "Said",
     "Shutdown",

@@ -15,6 +15,8 @@ from ingestion.providers.provider import (
     TICKER,
     TRADES,
     Ack,
+    Ask,
+    BookRule,
     Limits,
     MalformedFrame,
     Said,
@@ -25,6 +27,7 @@ from ingestion.providers.provider import (
 from ingestion.ticks import BUY, SELL, Quote, Ticker, Trade
 
 STREAM_OF_KIND: Final = {TRADES: "trade", QUOTES: "bookTicker", TICKER: "ticker"}
+KIND_OF_STREAM: Final = {stream: kind for kind, stream in STREAM_OF_KIND.items()}
 
 # No limit on the names of one request is documented; far longer requests have been refused.
 NAMES_PER_REQUEST: Final = 200
@@ -267,12 +270,11 @@ def guess_symbol(symbol: str) -> tuple[str, str] | None:
     return None
 
 
-def _requests(method: str, streams: Sequence[str], request_id: int) -> list[str]:
+def _asks(method: str, streams: Sequence[str], first_id: int) -> list[Ask]:
+    parts = [tuple(streams[at : at + NAMES_PER_REQUEST]) for at in range(0, len(streams), NAMES_PER_REQUEST)]
     return [
-        msgspec.json.encode(
-            {"method": method, "params": streams[at : at + NAMES_PER_REQUEST], "id": request_id + i}
-        ).decode()
-        for i, at in enumerate(range(0, len(streams), NAMES_PER_REQUEST))
+        Ask(msgspec.json.encode({"method": method, "params": names, "id": request_id}).decode(), request_id, names)
+        for request_id, names in enumerate(parts, first_id)
     ]
 
 
@@ -282,11 +284,14 @@ class Binance:
     name = "binance"
     kinds: tuple[str, ...] = (TRADES, QUOTES, TICKER)
     limits = LIMITS
+    acknowledges = True
+    book: BookRule | None = None
+    needs_key = False
 
     def __init__(self, source: int) -> None:
         self.source = source
 
-    def url(self, base: str, streams: Sequence[str] = ()) -> str:
+    def url(self, base: str, streams: Sequence[str] = (), key: str = "") -> str:
         """The combined endpoint, the only one whose every frame tells its stream."""
         url = base.rstrip("/") + "/stream"
         return url + "?streams=" + percent_encoded("/".join(streams), safe="/@!+:") if streams else url
@@ -296,11 +301,15 @@ class Binance:
         kinds = self.kinds if kinds is None else kinds
         return [f"{symbol.lower()}@{STREAM_OF_KIND[kind]}" for symbol in symbols for kind in kinds]
 
-    def subscribe(self, streams: Sequence[str], request_id: int) -> list[str]:
-        return _requests("SUBSCRIBE", streams, request_id)
+    def stream(self, name: str) -> tuple[str, str]:
+        symbol, _, kind = name.partition("@")
+        return KIND_OF_STREAM[kind], symbol.upper()
 
-    def unsubscribe(self, streams: Sequence[str], request_id: int) -> list[str]:
-        return _requests("UNSUBSCRIBE", streams, request_id)
+    def subscribe(self, streams: Sequence[str], request_id: int) -> list[Ask]:
+        return _asks("SUBSCRIBE", streams, request_id)
+
+    def unsubscribe(self, streams: Sequence[str], request_id: int) -> list[Ask]:
+        return _asks("UNSUBSCRIBE", streams, request_id)
 
     def decode(self, frame: bytes | str, received_us: int) -> list[Said]:
         return decode(frame, received_us)

@@ -4,17 +4,20 @@ A provider never guesses: a side, a time or a quantity that the venue did not sa
 cannot read is refused whole. docs/providers.md has the meaning of each value and the checklist for a new venue.
 """
 
+import enum
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 import msgspec
 
-from ingestion.ticks import Tick
+from ingestion.ticks import BookDelta, Tick, VenueBar
 
 # The kinds of stream that `Provider.streams` can name.
 TRADES: Final = "trades"
 QUOTES: Final = "quotes"
 TICKER: Final = "ticker"
+BOOK: Final = "book"
+BARS: Final = "bars"
 
 SHOWN_BYTES: Final = 160
 
@@ -32,18 +35,32 @@ class MalformedFrame(ValueError):
         return f"{self.reason}, in a frame of {len(self.frame)} starting {shown}"
 
 
+class Ask(msgspec.Struct, frozen=True):
+    """One message to send, and what it asks for: the streams by the names that `Provider.streams` gives them."""
+
+    message: str
+    request_id: int
+    streams: tuple[str, ...]
+
+
 class Ack(msgspec.Struct, frozen=True, gc=False):
-    """The venue accepted the request of this id."""
+    """The venue accepted something: the request of this id, or these streams where it names them instead.
+
+    `whole`: `streams` is all that this connection is subscribed to now, as Coinbase tells it.
+    """
 
     request_id: int | str | None
+    streams: tuple[str, ...] = ()
+    whole: bool = False
 
 
 class VenueError(msgspec.Struct, frozen=True, gc=False):
-    """The venue refused something, or complains. `request_id` where it says which."""
+    """The venue refused something, or complains. `request_id` or `streams` where it says which."""
 
     code: int
     message: str
     request_id: int | str | None = None
+    streams: tuple[str, ...] = ()
 
 
 class Shutdown(msgspec.Struct, frozen=True, gc=False):
@@ -52,13 +69,33 @@ class Shutdown(msgspec.Struct, frozen=True, gc=False):
     time_us: int
 
 
+class Heartbeat(msgspec.Struct, frozen=True, gc=False):
+    """The venue is there, whether or not the market moves."""
+
+    time_us: int
+
+
+class Numbered(msgspec.Struct, frozen=True, gc=False):
+    """The frame's number on its connection, where a venue counts them: the next is one more, or something is lost."""
+
+    sequence: int
+
+
 class Unknown(msgspec.Struct, frozen=True, gc=False):
     """A well-formed frame of a stream that we do not read. Counted by the listener, never an error."""
 
     stream: str
 
 
-Said = Tick | Ack | VenueError | Shutdown | Unknown
+Said = Tick | BookDelta | VenueBar | Ack | VenueError | Shutdown | Heartbeat | Numbered | Unknown
+
+
+class BookRule(enum.Enum):
+    """How a venue's order book is kept whole (`orderbook.py`)."""
+
+    SNAPSHOT_BY_REST = "snapshot by rest"  # Binance spot: update ids, joined to a snapshot that REST gives
+    NUMBERED_FRAMES = "numbered frames"  # Coinbase: a snapshot in the stream, frames numbered per connection
+    CHECKSUM = "checksum"  # Kraken: a snapshot in the stream, each update carries a CRC32 of the best ten
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -72,6 +109,8 @@ class Limits(msgspec.Struct, frozen=True):
     connect_burst: int
     silence_timeout_s: float  # without any frame or ping for so long, the connection is dead
     rotate_after_s: float  # the venue ends connections soon after; replaced before
+    subscribe_within_s: float | None = None  # the venue ends a connection that has subscribed nothing by then
+    exclusive: bool = False  # a second connection ends the first: break before make, and the hole is recorded
 
 
 class Provider(Protocol):
@@ -81,18 +120,27 @@ class Provider(Protocol):
     source: int
     kinds: tuple[str, ...]
     limits: Limits
+    acknowledges: bool  # False: a subscription is answered by its data alone
+    book: BookRule | None  # None: the venue gives no order book
+    needs_key: bool  # True: nothing works without a key of the installation's
 
-    def url(self, base: str, streams: Sequence[str] = ()) -> str:
-        """Where to connect, e.g. base `wss://venue.example`. With `streams` these are subscribed at once."""
+    def url(self, base: str, streams: Sequence[str] = (), key: str = "") -> str:
+        """Where to connect, e.g. base `wss://venue.example`. With `streams` these are subscribed at once.
+
+        `key`: the installation's, for a venue that wants it there. Never logged.
+        """
 
     def streams(self, symbols: Sequence[str], kinds: Sequence[str] | None = None) -> list[str]:
         """The venue's names for these kinds (by default all that we read) of these symbols."""
 
-    def subscribe(self, streams: Sequence[str], request_id: int) -> list[str]:
-        """Messages to send, each for a bounded number of streams; their ids are request_id, request_id + 1, …"""
+    def subscribe(self, streams: Sequence[str], request_id: int) -> list[Ask]:
+        """What to send, each for a bounded number of streams; their ids are request_id, request_id + 1, …"""
 
-    def unsubscribe(self, streams: Sequence[str], request_id: int) -> list[str]:
+    def unsubscribe(self, streams: Sequence[str], request_id: int) -> list[Ask]:
         """As `subscribe`."""
+
+    def stream(self, name: str) -> tuple[str, str]:
+        """The kind and the symbol (as frames spell it) of one of the names that `streams` gives."""
 
     def decode(self, frame: bytes | str, received_us: int) -> list[Said]:
         """What one frame says, in its order. Raises MalformedFrame."""

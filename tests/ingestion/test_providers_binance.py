@@ -182,11 +182,11 @@ def test_a_decimal_text_becomes_the_nearest_float(digits, places):
 def test_requests_carry_at_most_200_names_and_consecutive_ids():
     names = BINANCE.streams([f"S{i}" for i in range(150)])
     assert names[:3] == ["s0@trade", "s0@bookTicker", "s0@ticker"]
-    requests = [json.loads(message) for message in BINANCE.subscribe(names, 7)]
+    requests = [json.loads(ask.message) for ask in BINANCE.subscribe(names, 7)]
     assert [r["id"] for r in requests] == [7, 8, 9]
     assert [len(r["params"]) for r in requests] == [200, 200, 50]
     assert [name for r in requests for name in r["params"]] == names
-    assert json.loads(BINANCE.unsubscribe(["a@trade"], 1)[0]) == {
+    assert json.loads(BINANCE.unsubscribe(["a@trade"], 1)[0].message) == {
         "method": "UNSUBSCRIBE",
         "params": ["a@trade"],
         "id": 1,

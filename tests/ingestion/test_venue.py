@@ -48,7 +48,7 @@ class Listener:
         return BINANCE.decode(frame, 1)
 
     async def subscribe(self, *names):
-        return await self.ask(BINANCE.subscribe(names, 1))
+        return await self.ask([ask.message for ask in BINANCE.subscribe(names, 1)])
 
 
 def listening(venue, path="/stream"):
@@ -93,7 +93,7 @@ async def test_unsubscribed_is_silent_and_lists_are_true(venue):
     async with listening(venue) as socket:
         listener = Listener(socket)
         await listener.subscribe("btcusdt@trade", "ethusdt@trade")
-        await listener.ask(BINANCE.unsubscribe(["btcusdt@trade"], 2))
+        await listener.ask([ask.message for ask in BINANCE.unsubscribe(["btcusdt@trade"], 2)])
         await socket.send('{"method":"LIST_SUBSCRIPTIONS","id":3}')
         assert json.loads(await socket.recv()) == {"result": ["ethusdt@trade"], "id": 3}
         await aside(venue.flood, 50)
