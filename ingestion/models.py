@@ -3,7 +3,10 @@
 The tick and candle tables have no models: the second migration makes them, and only `store.py` knows them.
 """
 
+from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import F, Q
 
 
 class Instrument(models.Model):
@@ -20,6 +23,12 @@ class Instrument(models.Model):
     kind = models.CharField(max_length=8, choices=Kind.choices)
     currency = models.CharField(max_length=8, help_text="what its price is in, e.g. USDT")
     exchange = models.CharField(max_length=16, blank=True)
+    calendar = models.CharField(
+        max_length=16, blank=True, help_text="when it trades, such as 24/7 or XNYS; empty: by kind and exchange"
+    )
+    followed = models.BooleanField(
+        default=True, help_text="whether feeds follow it without being asked, where SYMBOLS names none"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -30,17 +39,113 @@ class Instrument(models.Model):
 
 
 class VenueSymbol(models.Model):
-    """What a provider calls an instrument: `BTCUSDT` on binance is our BTC-USDT."""
+    """What a provider calls an instrument, and from when until when: `BTCUSDT` on binance is our BTC-USDT.
+
+    A venue may give a name that has become free to another instrument; then each has its own row and time. What is
+    delisted is closed (`valid_until`), never deleted.
+    """
+
+    class Status(models.TextChoices):
+        TRADING = "trading"
+        HALTED = "halted"
+        DELISTED = "delisted"
 
     instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="venue_symbols")
     provider = models.CharField(max_length=16)
     symbol = models.CharField(max_length=64)
+    rest_symbol = models.CharField(max_length=64, blank=True, help_text="where the venue's REST calls it otherwise")
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.TRADING)
+    valid_from = models.DateTimeField(null=True, blank=True, help_text="the first instant; empty: always was")
+    valid_until = models.DateTimeField(null=True, blank=True, help_text="the instant after the last; empty: still is")
+    tick_size = models.DecimalField(max_digits=38, decimal_places=18, null=True, blank=True)
+    lot_size = models.DecimalField(max_digits=38, decimal_places=18, null=True, blank=True)
+    min_notional = models.DecimalField(max_digits=38, decimal_places=18, null=True, blank=True)
+    price_precision = models.PositiveSmallIntegerField(null=True, blank=True, help_text="digits after the point")
+    quantity_precision = models.PositiveSmallIntegerField(null=True, blank=True, help_text="digits after the point")
+    minor_units = models.PositiveIntegerField(
+        default=1, help_text="how many of what the venue quotes in make one of the currency: 100 for pence"
+    )
+    checked_at = models.DateTimeField(null=True, blank=True, help_text="when the venue's own list was last read")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["provider", "symbol"], name="one_instrument_a_venue_symbol")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider", "symbol"], condition=Q(valid_until=None), name="one_instrument_a_venue_symbol"
+            ),
+            models.CheckConstraint(
+                condition=Q(valid_from=None) | Q(valid_until=None) | Q(valid_from__lt=F("valid_until")),
+                name="venue_symbol_begins_before_it_ends",
+            ),
+        ]
+        indexes = [models.Index(fields=["provider", "symbol", "valid_until"], name="venue_symbol_by_name")]
 
     def __str__(self) -> str:
         return f"{self.provider}:{self.symbol}"
+
+    def clean(self) -> None:
+        """Refuses a time in which the venue's name belongs to another row."""
+        others = VenueSymbol.objects.filter(provider=self.provider, symbol=self.symbol).exclude(pk=self.pk)
+        if self.valid_until is not None:
+            others = others.filter(Q(valid_from=None) | Q(valid_from__lt=self.valid_until))
+        if self.valid_from is not None:
+            others = others.filter(Q(valid_until=None) | Q(valid_until__gt=self.valid_from))
+        if other := others.select_related("instrument").first():
+            raise ValidationError(f"In this time {self} is {other.instrument}.")
+
+
+class Watchlist(models.Model):
+    """Instruments that somebody keeps an eye on, in their order. Feeds follow them."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="watchlists")
+    name = models.CharField(max_length=64)
+    order = models.PositiveIntegerField(default=0, help_text="its place among the user's lists")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["order", "id"]
+        constraints = [models.UniqueConstraint(fields=["user", "name"], name="one_watchlist_a_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WatchlistItem(models.Model):
+    """An instrument on a watchlist."""
+
+    watchlist = models.ForeignKey(Watchlist, on_delete=models.CASCADE, related_name="items")
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="+")
+    order = models.PositiveIntegerField(default=0)
+    note = models.CharField(max_length=256, blank=True)
+
+    class Meta:
+        ordering = ["order", "id"]
+        constraints = [models.UniqueConstraint(fields=["watchlist", "instrument"], name="once_on_a_watchlist")]
+
+    def __str__(self) -> str:
+        return f"{self.watchlist}: {self.instrument}"
+
+
+class Feed(models.Model):
+    """What staff want of a provider's feed. Without a row: what FEEDS says."""
+
+    class Wanted(models.TextChoices):
+        RUNNING = "running"
+        STOPPED = "stopped"
+
+    provider = models.CharField(max_length=16, unique=True)
+    wanted = models.CharField(max_length=8, choices=Wanted.choices, default=Wanted.RUNNING)
+    paused_until = models.DateTimeField(null=True, blank=True, help_text="it runs again from then on")
+    reason = models.CharField(max_length=256, blank=True)
+    changed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["provider"]
+
+    def __str__(self) -> str:
+        return self.provider
 
 
 class Quarantined(models.Model):

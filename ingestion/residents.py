@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable
 
-from django.conf import settings
-
+from ingestion import control
 from worker.resident import register
 
 
-def shards() -> Iterable[str]:
-    """One shard a feed, such as `binance:0`; a listener's journal has its name."""
-    return [f"{provider}:0" for provider in settings.FEEDS]
+def listeners() -> Iterable[str]:
+    """One shard a feed that should run, such as `binance:0`; a listener's journal has its name."""
+    return [f"{provider}:0" for provider in control.running()]
 
 
-register("ingestion.listen", task="ingestion.listen", shards=shards)
-register("ingestion.persist", task="ingestion.persist", shards=shards)
+def writers() -> Iterable[str]:
+    """Those of stopped feeds too: what was journalled is stored."""
+    return [f"{provider}:0" for provider in control.stored()]
+
+
+register("ingestion.listen", task="ingestion.listen", shards=listeners)
+register("ingestion.persist", task="ingestion.persist", shards=writers)
