@@ -107,7 +107,7 @@ def measure_copy(trades: np.ndarray) -> float:
 
 
 def measure_insert(trades: np.ndarray) -> float:
-    names = store._COLUMNS["trade"]
+    names = store.COLUMNS["trade"]
     values = [tuple(row[name].item() for name in names) for row in trades]
     values = [(*(store.to_datetime(us + POSTGRES_EPOCH_US) for us in value[:2]), *value[2:]) for value in values]
     sql = f"INSERT INTO trade VALUES ({', '.join(['%s'] * len(names))})"

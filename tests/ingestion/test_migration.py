@@ -61,6 +61,6 @@ def test_it_can_be_taken_back_and_made_again():
 @pytest.mark.django_db
 def test_the_tables_have_the_columns_that_the_rows_are_packed_for():
     with connection.cursor() as cursor:
-        for table, columns in store._COLUMNS.items():
+        for table, columns in store.COLUMNS.items():
             cursor.execute(f"SELECT * FROM {table} LIMIT 0")
             assert tuple(column.name for column in cursor.description) == columns

@@ -10,7 +10,8 @@ from ingestion import partitions, store, tasks
 from ingestion.candles import INTERVALS, MINUTE_US, Bar
 from ingestion.models import Quarantined
 from ingestion.providers import SOURCES
-from ingestion.store import to_datetime, to_us
+from ingestion.store import minutes, to_datetime, to_us
+from ingestion.store import times as times_sql
 from ingestion.ticks import POSTGRES_EPOCH_US, TRADE_DTYPE, pack_quotes
 from tests.ingestion.rows import BTC, DAY_START, ETH, SIMULATED, T0, packed, quote, stored, trade, trade_ids
 
@@ -45,8 +46,8 @@ def save_trades(*trades, source=SIMULATED):
 def test_times_survive_the_way_to_disk_and_back():
     for time_us in (T0 + 1, 1_795_220_000_123_457, -1):
         assert to_us(to_datetime(time_us)) == time_us
-        assert stored(f"SELECT {store._us('%s::timestamptz')}", to_datetime(time_us)) == [(time_us,)]
-        assert stored(f"SELECT {store._timestamp('%s')}", time_us) == [(to_datetime(time_us),)]
+        assert stored(f"SELECT {times_sql.us('%s::timestamptz')}", to_datetime(time_us)) == [(time_us,)]
+        assert stored(f"SELECT {times_sql.timestamp('%s')}", time_us) == [(to_datetime(time_us),)]
 
 
 # --- Candles
@@ -110,8 +111,8 @@ def test_a_longer_bar_is_final_when_its_minutes_are_and_its_time_is_over():
 def test_the_views_say_the_same(interval):
     store.copy_candles([bar(i * 7, 100 + i % 13, final=i != 400) for i in range(500)])
     found = store.candles(BTC, interval, DAY_START, limit=5_000)
-    viewed = stored(f"SELECT {store._CANDLE} FROM candle_{interval} AS c ORDER BY c.time")
-    assert [store._bar(row, interval) for row in viewed] == found
+    viewed = stored(f"SELECT {minutes.CANDLE} FROM candle_{interval} AS c ORDER BY c.time")
+    assert [minutes.bar_of(row, interval) for row in viewed] == found
     assert len(found) > 2
 
 

@@ -1,0 +1,55 @@
+"""Ticks and candles on disk. The only package that knows their SQL, and whether TimescaleDB is beneath.
+
+Times in and out are integers, microseconds since 1970, UTC (`…_us`), unless a caller's `datetime` is asked for.
+Functions that write belong to one transaction of the caller's, except where they say so.
+"""
+
+from ingestion.store.bars import best_source, candles, final_candles_since
+from ingestion.store.faults import quarantine, record_gap, trim_quarantine
+from ingestion.store.kind import NATIVE, TIMESCALE, storage_kind
+from ingestion.store.minutes import Key, copy_candles, finalise, merge_sums, open_keys, recompute
+from ingestion.store.positions import Position, advance, claim
+from ingestion.store.ticks import (
+    COLUMNS,
+    StoredTrade,
+    copy_rows,
+    count_rows,
+    ensure_partitions,
+    export,
+    insert_new,
+    trades,
+)
+from ingestion.store.times import BEGINNING, FOREVER, to_datetime, to_us
+
+__all__ = [
+    "BEGINNING",
+    "COLUMNS",
+    "FOREVER",
+    "NATIVE",
+    "TIMESCALE",
+    "Key",
+    "Position",
+    "StoredTrade",
+    "advance",
+    "best_source",
+    "candles",
+    "claim",
+    "copy_candles",
+    "copy_rows",
+    "count_rows",
+    "ensure_partitions",
+    "export",
+    "final_candles_since",
+    "finalise",
+    "insert_new",
+    "merge_sums",
+    "open_keys",
+    "quarantine",
+    "recompute",
+    "record_gap",
+    "storage_kind",
+    "to_datetime",
+    "to_us",
+    "trades",
+    "trim_quarantine",
+]
