@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -181,11 +182,56 @@ FEEDS = env.list("FEEDS", default=["simulated"])
 # What the feeds follow beyond what is watched, held and alerted; empty means every demo instrument.
 SYMBOLS = env.list("SYMBOLS", default=[])
 SYMBOL_ALIASES = env.dict("SYMBOL_ALIASES", default={"BTC": "BTC-USDT", "ETH": "ETH-USDT", "SOL": "SOL-USDT"})
+# Assets that some venues call otherwise than the rest of the world.
+ASSET_ALIASES = env.dict("ASSET_ALIASES", default={"XBT": "BTC", "XDG": "DOGE"})
 # Best first: which source's price counts where several know an instrument.
 SOURCE_ORDER = env.list("SOURCE_ORDER", default=["binance", "coinbase", "kraken", "finnhub", "simulated"])
 
 BINANCE_WS_URL = env.str("BINANCE_WS_URL", "wss://data-stream.binance.vision")
 BINANCE_REST_URL = env.str("BINANCE_REST_URL", "https://data-api.binance.vision")
+COINBASE_WS_URL = env.str("COINBASE_WS_URL", "wss://advanced-trade-ws.coinbase.com")
+KRAKEN_WS_URL = env.str("KRAKEN_WS_URL", "wss://ws.kraken.com/v2")
+FINNHUB_WS_URL = env.str("FINNHUB_WS_URL", "wss://ws.finnhub.io")
+COINBASE_REST_URL = env.str("COINBASE_REST_URL", "https://api.coinbase.com/api/v3/brokerage")
+KRAKEN_REST_URL = env.str("KRAKEN_REST_URL", "https://api.kraken.com/0/public")
+FINNHUB_REST_URL = env.str("FINNHUB_REST_URL", "https://finnhub.io/api/v1")
+ALPHAVANTAGE_URL = env.str("ALPHAVANTAGE_URL", "https://www.alphavantage.co")
+YAHOO_URL = env.str("YAHOO_URL", "https://query1.finance.yahoo.com")
+# Daily exchange rates: Frankfurter, and the European Central Bank itself where that fails.
+FX_URL = env.str("FX_URL", "https://api.frankfurter.dev")
+ECB_URL = env.str("ECB_URL", "https://data-api.ecb.europa.eu")
+
+FINNHUB_API_KEY = env.str("FINNHUB_API_KEY", "")
+ALPHAVANTAGE_API_KEY = env.str("ALPHAVANTAGE_API_KEY", "")
+
+# What we ask by HTTP, below each venue's own limit (docs/providers.md): others may share the address.
+BINANCE_WEIGHT_PER_MINUTE = env.int("BINANCE_WEIGHT_PER_MINUTE", 5400)
+COINBASE_REQUESTS_PER_S = env.int("COINBASE_REQUESTS_PER_S", 8)
+KRAKEN_REQUEST_SPACING_S = env.float("KRAKEN_REQUEST_SPACING_S", 1.1)
+FINNHUB_REQUESTS_PER_MINUTE = env.int("FINNHUB_REQUESTS_PER_MINUTE", 55)
+ALPHAVANTAGE_REQUESTS_PER_MINUTE = env.int("ALPHAVANTAGE_REQUESTS_PER_MINUTE", 4)
+ALPHAVANTAGE_REQUEST_SPACING_S = env.float("ALPHAVANTAGE_REQUEST_SPACING_S", 15.0)
+ALPHAVANTAGE_REQUESTS_PER_DAY = env.int("ALPHAVANTAGE_REQUESTS_PER_DAY", 25)
+YAHOO_REQUEST_SPACING_S = env.float("YAHOO_REQUEST_SPACING_S", 2.0)
+FX_REQUEST_SPACING_S = env.float("FX_REQUEST_SPACING_S", 1.0)
+# The part of a budget that work without a hurry (backfills) may use.
+REST_BACKGROUND_SHARE = env.float("REST_BACKGROUND_SHARE", 0.8)
+# A refusal without a word on when to come back: doubles from the one to the other.
+REST_BAN_MIN_S = env.float("REST_BAN_MIN_S", 10.0)
+REST_BAN_MAX_S = env.float("REST_BAN_MAX_S", 900.0)
+# How long a call waits for its share of the budget, where its caller does not say.
+REST_DEADLINE_S = env.float("REST_DEADLINE_S", 30.0)
+REST_CONNECT_TIMEOUT_S = env.float("REST_CONNECT_TIMEOUT_S", 5.0)
+# Between two bytes of an answer, and for the whole of it.
+REST_READ_TIMEOUT_S = env.float("REST_READ_TIMEOUT_S", 10.0)
+REST_ANSWER_TIMEOUT_S = env.float("REST_ANSWER_TIMEOUT_S", 60.0)
+REST_ANSWER_MAX_BYTES = env.int("REST_ANSWER_MAX_BYTES", 64 * 1024 * 1024)
+# Tries of a call that failed in passing, and the longest pause after the first of them; it doubles.
+REST_TRIES = env.int("REST_TRIES", 3)
+REST_RETRY_S = env.float("REST_RETRY_S", 0.5)
+# A host that failed so often in a row is left alone for so long.
+REST_CIRCUIT_FAILURES = env.int("REST_CIRCUIT_FAILURES", 5)
+REST_CIRCUIT_OPEN_S = env.float("REST_CIRCUIT_OPEN_S", 30.0)
 
 SIMULATED_SEED = env.int("SIMULATED_SEED", 7)
 SIMULATED_TICKS_PER_S = env.float("SIMULATED_TICKS_PER_S", 60.0)
@@ -198,6 +244,29 @@ LISTENER_FRAME_MAX_BYTES = env.int("LISTENER_FRAME_MAX_BYTES", 32 * 1024 * 1024)
 LISTENER_BUFFER_MAX_TICKS = env.int("LISTENER_BUFFER_MAX_TICKS", 50_000)
 LISTENER_BUFFER_MAX_S = env.float("LISTENER_BUFFER_MAX_S", 30.0)
 LISTENER_SILENCE_TIMEOUT_S = env.float("LISTENER_SILENCE_TIMEOUT_S", 30.0)
+# A venue that sends heartbeats is silent after so long already.
+LISTENER_HEARTBEAT_TIMEOUT_S = env.float("LISTENER_HEARTBEAT_TIMEOUT_S", 10.0)
+# A stream that used to speak is mute after so many times its longest silence lately, within these bounds; while its
+# market is closed no silence counts.
+LISTENER_MUTE_FACTOR = env.float("LISTENER_MUTE_FACTOR", 4.0)
+LISTENER_MUTE_MIN_S = env.float("LISTENER_MUTE_MIN_S", 30.0)
+LISTENER_MUTE_MAX_S = env.float("LISTENER_MUTE_MAX_S", 900.0)
+# A symbol that was subscribed for so long and never heard of is probably not one.
+LISTENER_UNHEARD_AFTER_S = env.float("LISTENER_UNHEARD_AFTER_S", 60.0)
+# A subscription that is not answered is asked for again; one that is refused is left alone for so long.
+LISTENER_ANSWER_TIMEOUT_S = env.float("LISTENER_ANSWER_TIMEOUT_S", 10.0)
+LISTENER_REFUSED_SYMBOL_RETRY_S = env.float("LISTENER_REFUSED_SYMBOL_RETRY_S", 600.0)
+# A venue that refuses us altogether (a wrong key) is asked again so seldom; one that finds us too many, after this
+# at the least, or when it says.
+LISTENER_REFUSED_RETRY_S = env.float("LISTENER_REFUSED_RETRY_S", 300.0)
+LISTENER_TOO_MANY_RETRY_S = env.float("LISTENER_TOO_MANY_RETRY_S", 60.0)
+# How often it looks whom to follow, and whether it should run at all.
+LISTENER_REFRESH_INTERVAL_S = env.float("LISTENER_REFRESH_INTERVAL_S", 5.0)
+# What waits for a thread to store it (refused ticks, venue bars, holes); further ones are counted and dropped.
+LISTENER_HAND_OFF_MAX = env.int("LISTENER_HAND_OFF_MAX", 20_000)
+# Order book snapshots asked for at a time, and how deep.
+BOOK_SNAPSHOTS_AT_ONCE = env.int("BOOK_SNAPSHOTS_AT_ONCE", 2)
+BOOK_SNAPSHOT_LEVELS = env.int("BOOK_SNAPSHOT_LEVELS", 1000)
 JOURNAL_MAX_BYTES = env.int("JOURNAL_MAX_BYTES", 256 * 1024 * 1024)
 JOURNAL_HEADROOM_BYTES = env.int("JOURNAL_HEADROOM_BYTES", 1024 * 1024)
 CHANGES_MAX_ENTRIES = env.int("CHANGES_MAX_ENTRIES", 20_000)
@@ -236,6 +305,8 @@ MAX_MESSAGE_BYTES = env.int("MAX_MESSAGE_BYTES", 64 * 1024)
 MAX_BROKEN_MESSAGES = env.int("MAX_BROKEN_MESSAGES", 20)
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 ALLOWED_ORIGINS = env.list("ALLOWED_ORIGINS", default=[])
+# A ticket for a socket's URL: used once, within this time.
+SOCKET_TICKET_TTL_S = env.int("SOCKET_TICKET_TTL_S", 30)
 WEBSOCKET_TIMEOUT_S = env.int("WEBSOCKET_TIMEOUT", 300)
 STREAM_INTERVAL_MS = env.int("STREAM_INTERVAL_MS", 100)
 STREAM_INTERVAL_MIN_MS = 50
@@ -325,13 +396,22 @@ DJANGO_VITE = {"default": {"dev_mode": False, "manifest_path": FRONTEND_DIST / "
 WHITENOISE_USE_FINDERS = True
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.SessionAuthentication",
+        "rest_framework_simplejwt.authentication.JWTAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "COERCE_DECIMAL_TO_STRING": True,
     "DEFAULT_PAGINATION_CLASS": "worker.paging.Paging",
+}
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(seconds=env.int("ACCESS_TOKEN_TTL_S", 15 * 60)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(seconds=env.int("REFRESH_TOKEN_TTL_S", 7 * 24 * 3600)),
+    # A changed password voids every token that was made under the old one.
+    "CHECK_REVOKE_TOKEN": True,
 }
 API_PAGE_SIZE = env.int("API_PAGE_SIZE", 100)
 API_PAGE_SIZE_MAX = env.int("API_PAGE_SIZE_MAX", 1000)
