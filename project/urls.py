@@ -16,6 +16,7 @@ urlpatterns = [
     path("readyz", health.readyz),
     path("admin/", admin.site.urls),
     path("api/", include("worker.urls")),
+    path("api/", include("streaming.urls")),
     path("api/", include("ingestion.urls")),
     path("api/", include("portfolio.urls")),
     path("api/", include("signals.urls")),

@@ -10,15 +10,15 @@ import msgspec
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from streaming import actions, snapshots
-from streaming.auth import Identity
+from streaming import actions, quotas, snapshots
 from streaming.dialects import Dialect, Opening
-from streaming.effects import Act, Close, Effect, Send, SetPace, Subscribe, Subscription, Unsubscribe
+from streaming.effects import Act, Authenticate, Close, Effect, Send, SetPace, Subscribe, Subscription, Unsubscribe
 from streaming.frames import Frame, batch
 from streaming.hub import Follower, Hub
+from streaming.identity import Identity, NotSignedIn, of_token
 from streaming.outbox import Outbox, SlowConsumer
 from streaming.protocol import Code, Message, envelope, timestamp
-from streaming.quotas import Lease
+from streaming.quotas import Lease, OverLimit
 from streaming.session import Limits, Session
 from streaming.snapshots import Beginning, Grant
 from streaming.threads import in_thread
@@ -49,7 +49,7 @@ class Connection:
         self, hub: Hub, dialect: Dialect, writer: Writer, opening: Opening, identity: Identity, lease: Lease
     ) -> None:
         self.hub, self.dialect, self.writer = hub, dialect, writer
-        self.opening, self.user, self.session_mark, self.lease = opening, identity.user, identity.session, lease
+        self.opening, self.identity, self.lease = opening, identity, lease
         self.session = Session(dialect, limits())
         self.outbox = Outbox(settings.OUTBOX_QUEUE_MAX, settings.OUTBOX_BATCH_MAX)
         self.followers: dict[str, Follower] = {}
@@ -61,6 +61,10 @@ class Connection:
         self._flush_at = self._stuck_since = 0.0
         self._heard_at = self._loop.time()
         self._report_at = self._loop.time() + settings.DROPPED_REPORT_INTERVAL_S
+
+    @property
+    def user(self) -> Any:
+        return self.identity.user
 
     # --- What the client says -------------------------------------------------------------------------------------
 
@@ -95,6 +99,8 @@ class Connection:
                 self._set_pace(effect)
             case Act():
                 await self._act(effect)
+            case Authenticate():
+                await self._authenticate(effect)
             case Close(code, reason):
                 self.close(code, reason)
 
@@ -117,6 +123,55 @@ class Connection:
                 self.refuse(refusal.code, refusal.why, act.request)
             else:
                 self.say(*self.dialect.acted(act, answer, now_us()))
+
+    # --- Who it is --------------------------------------------------------------------------------------------------
+
+    async def _authenticate(self, effect: Authenticate) -> None:
+        try:
+            identity = await in_thread(of_token, effect.token)
+            await self._become(identity)
+        except NotSignedIn as refused:
+            self.refuse(Code.SIGN_IN_NEEDED, str(refused), effect.request)
+        except OverLimit as over:
+            self.refuse(Code.OVER_LIMIT, str(over), effect.request)
+        else:
+            self.say(*self.dialect.authenticated(self.user.pk, self.identity.expires_at, effect.request, now_us()))
+
+    async def _become(self, identity: Identity) -> None:
+        """Nobody becomes somebody; somebody only stays so for longer. Raises NotSignedIn, OverLimit."""
+        if not self.user.is_authenticated:
+            counted = await quotas.take(identity.user, "", self.opening.connection_id)
+            await quotas.give_back(self.lease)
+            self.lease, self.identity = counted, identity
+        elif identity.user.pk != self.user.pk:
+            raise NotSignedIn("This connection is another user's")
+        elif self.identity.expires_at is not None:
+            self.identity = identity
+
+    async def examine(self) -> None:
+        """Who changed may be nobody any more, or may have lost what it follows."""
+        try:
+            identity = await in_thread(self.identity.again)
+        except NotSignedIn as refused:
+            self.close(Code.SIGN_IN_NEEDED, str(refused))
+            return
+        except DatabaseError as error:
+            logger.warning("a sign-in cannot be looked at anew: %s", error)
+            self.close(Code.UNAVAILABLE, "The database is away; come back a little later")
+            return
+        if not identity.user.is_authenticated:
+            self.close(Code.SIGN_IN_NEEDED, "Signed out: the account or its password has changed")
+            return
+        self.identity = identity
+        await self._examine_topics()
+
+    async def _examine_topics(self) -> None:
+        _, refused = await in_thread(snapshots.resolve_all, list(self.followers), self.user)
+        for refusal in refused:
+            self.refuse(refusal.code, refusal.why, topic=refusal.name)
+            self._leave(refusal.name)
+        if refused:
+            self.say(*self.dialect.left([refusal.name for refusal in refused], now_us()))
 
     # --- Subscriptions --------------------------------------------------------------------------------------------
 
@@ -285,6 +340,11 @@ class Connection:
         """A client that neither spoke nor answered the server's pings for so long is gone."""
         if self._loop.time() - max(self._heard_at, self.writer.last_heard()) > timeout_s:
             self.close(Code.TOO_SLOW, f"Nothing was heard for {timeout_s:g} s")
+
+    def close_if_expired(self, now_s: float) -> None:
+        """now_s: since 1970."""
+        if self.identity.expires_at is not None and self.identity.expires_at <= now_s:
+            self.close(Code.SIGN_IN_NEEDED, "The token has expired")
 
     def close(self, code: int, reason: str) -> None:
         """Say what was to be said, then close; waits for nobody."""

@@ -12,6 +12,7 @@ from django.db import Error as DatabaseError
 from streaming import auth, hub, quotas
 from streaming.connection import Connection
 from streaming.dialects import Dialect, Opening
+from streaming.identity import BEARER, NotSignedIn, identify
 from streaming.protocol import Code
 from streaming.quotas import Lease, OverLimit
 from streaming.threads import in_thread
@@ -39,6 +40,7 @@ class SocketConsumer(AsyncConsumer):
         finally:
             if self.connection is not None:
                 self.connection.lost()
+                self.lease = self.connection.lease  # another than at the start, if it signed in since
             if self.lease is not None:
                 await quotas.give_back(self.lease)
 
@@ -47,10 +49,14 @@ class SocketConsumer(AsyncConsumer):
         await getattr(self, message["type"].replace(".", "_"))(message)
 
     async def websocket_connect(self, _message: dict[str, Any]) -> None:
-        await self.base_send({"type": "websocket.accept"})
+        offered = self.scope.get("subprotocols", [])
+        await self.base_send({"type": "websocket.accept", "subprotocol": BEARER if BEARER in offered else None})
         writer = writer_for(self.scope, self.base_send)
         try:
-            identity = await in_thread(auth.identify, self.scope)
+            identity = await in_thread(identify, self.scope)
+        except NotSignedIn as refused:
+            writer.close(Code.SIGN_IN_NEEDED, str(refused))
+            return
         except DatabaseError as error:
             logger.warning("nobody can sign in: %s", error)
             writer.close(Code.UNAVAILABLE, "The database is away; come back a little later")

@@ -8,8 +8,8 @@ from msgspec import Meta
 
 from streaming import dialects
 from streaming.dialects import Dialect, Misunderstood, Opening
-from streaming.effects import Act, Effect, Send, SetPace, Subscribe, Subscription, Unsubscribe
-from streaming.protocol import Code, Message, Position, envelope, error, timestamp
+from streaming.effects import Act, Authenticate, Effect, Send, SetPace, Subscribe, Subscription, Unsubscribe
+from streaming.protocol import Message, Position, envelope, error, timestamp
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 IntervalMs = Annotated[int, Meta(ge=50, le=5000)]
@@ -102,6 +102,14 @@ class Core(Dialect):
         """`{"topics": {"price:BTC": {}, "notifications": {"epoch": "a1", "seq": 7, "recovered": true}}}`."""
         return [envelope("subscribed", {"topics": dict(positions)}, at_us, id=request)]
 
+    def authenticated(self, user_id: int, expires_at: float | None, request: Any, at_us: int) -> list[dict[str, Any]]:
+        """`{"user_id": 7, "expires_at": "2026-01-28T10:45:00.000000Z"}`; null for one that does not expire."""
+        expires = None if expires_at is None else timestamp(int(expires_at * 1e6))
+        return [envelope("authenticated", {"user_id": user_id, "expires_at": expires}, at_us, id=request)]
+
+    def left(self, names: Sequence[str], at_us: int) -> list[dict[str, Any]]:
+        return [envelope("unsubscribed", {"topics": list(names)}, at_us)]
+
     def acted(self, act: Act, answer: dict[str, Any], at_us: int) -> list[dict[str, Any]]:
         return [envelope(_ANSWERS[act.name], answer, at_us, id=act.request)]
 
@@ -113,8 +121,8 @@ def _ping(_said: Nothing, request: Any, _held: Mapping[str, Subscription], at_us
     return [Send(envelope("pong", {}, at_us, id=request))]
 
 
-def _auth(_said: Token, request: Any, _held: Mapping[str, Subscription], at_us: int) -> list[Effect]:
-    raise Misunderstood("Tokens are not accepted here: sign in at /accounts/login/ first.", Code.SIGN_IN_NEEDED)
+def _auth(said: Token, request: Any, _held: Mapping[str, Subscription], at_us: int) -> list[Effect]:
+    return [Authenticate(said.token, request)]
 
 
 def _subscribe(said: Wanted, request: Any, _held: Mapping[str, Subscription], at_us: int) -> list[Effect]:

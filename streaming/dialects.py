@@ -58,6 +58,14 @@ class Dialect:
         """The answer to a subscription: each granted name with `epoch`, `seq`, `recovered` where it has them."""
         return []
 
+    def authenticated(self, user_id: int, expires_at: float | None, request: Any, at_us: int) -> list[dict[str, Any]]:
+        """The answer to a token. expires_at: seconds since 1970."""
+        return []
+
+    def left(self, names: Sequence[str], at_us: int) -> list[dict[str, Any]]:
+        """What the client no longer gets, since it may not any more; each was refused before with its reason."""
+        return []
+
     def acted(self, act: Act, answer: dict[str, Any], at_us: int) -> list[dict[str, Any]]:
         """The answer when an action was done."""
         return []

@@ -57,9 +57,16 @@ class Act(msgspec.Struct, frozen=True):
     request: Any = None
 
 
+class Authenticate(msgspec.Struct, frozen=True):
+    """Take the bearer of this token for whoever it says; also before the present one expires."""
+
+    token: str
+    request: Any = None
+
+
 class Close(msgspec.Struct, frozen=True):
     code: int
     reason: str
 
 
-Effect = Send | Subscribe | Unsubscribe | SetPace | Act | Close
+Effect = Send | Subscribe | Unsubscribe | SetPace | Act | Authenticate | Close

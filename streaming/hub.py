@@ -21,8 +21,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from streaming import events, quotas, snapshots
-from streaming.auth import CONTROL, SIGNED_OUT
+from streaming import control, events, quotas, snapshots
 from streaming.effects import Subscription
 from streaming.frames import Frame
 from streaming.protocol import Code, Message, Position
@@ -166,7 +165,7 @@ class Hub:
                 logger.exception("the hub could not deliver a message")
 
     def _take(self, message: Message) -> None:
-        if message.topic == CONTROL:
+        if message.topic == control.TOPIC:
             self._obey(message)
             return
         channel = self.channels.get(message.topic)
@@ -178,11 +177,23 @@ class Hub:
             self._take_numbered(channel, message, message.seq)
 
     def _obey(self, message: Message) -> None:
-        """Who signed out loses the sockets of that session; those of other browsers stay."""
-        if message.type == SIGNED_OUT:
+        """Who signed out loses the sockets of that session; whose rights changed is looked at anew."""
+        if message.type == control.SIGNED_OUT:
             for connection in list(self.connections):
-                if connection.session_mark == message.data["session"]:
+                if connection.identity.session == message.data["session"]:
                     connection.close(Code.SIGN_IN_NEEDED, "Signed out")
+        elif message.type == control.CHANGED:
+            self._examine(set(message.data["users"]))
+        elif message.type == control.DISCONNECT:
+            for connection in list(self.connections):
+                if connection.opening.connection_id in message.data["connections"]:
+                    connection.close(Code.UNAVAILABLE, message.data["why"])
+
+    def _examine(self, user_ids: set[int]) -> None:
+        """Ask the credentials of these users' connections anew."""
+        for connection in list(self.connections):
+            if connection.user.pk in user_ids:
+                self.spawn(connection.examine())
 
     def _take_numbered(self, channel: Channel, message: Message, seq: int) -> None:
         """Deliver the next number at once; a later one only says that there is something to fetch."""
@@ -283,6 +294,7 @@ class Hub:
     async def _resync(self) -> None:
         """Messages may have been lost: join what is not joined, re-read what is conflated, compare what is numbered."""
         metrics.count("streaming.resyncs")
+        self._examine({connection.user.pk for connection in self.connections if connection.user.is_authenticated})
         for channel in list(self.channels.values()):
             await self._layer.group_add(group_of(channel.topic), self._name)
         followed = [channel for channel in self.channels.values() if channel.followers]
@@ -346,6 +358,7 @@ class Hub:
         """Keep the living connections' leases, and end the dead ones."""
         for connection in list(self.connections):
             connection.close_if_idle(settings.WEBSOCKET_TIMEOUT_S)
+            connection.close_if_expired(time.time())
         if _now() >= self._renew_at:
             self._renew_at = _now() + settings.CONNECTION_LEASE_TTL_S / 3
             await quotas.renew([connection.lease for connection in self.connections])
@@ -373,7 +386,7 @@ class Hub:
         while True:
             try:
                 self._name = await self._layer.new_channel("hub")
-                await self._layer.group_add(group_of(CONTROL), self._name)
+                await self._layer.group_add(group_of(control.TOPIC), self._name)
                 break
             except (redis.RedisError, OSError) as error:
                 logger.warning("no channel layer yet: %s", error)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.core import Core
-from streaming.effects import Act, Close, Send, SetPace, Subscribe, Subscription, Unsubscribe
+from streaming.effects import Act, Authenticate, Close, Send, SetPace, Subscribe, Subscription, Unsubscribe
 from streaming.protocol import Address, Message, Position
 from streaming.session import MINUTE_US, Limits, Session
 
@@ -110,10 +110,8 @@ def test_mark_read_is_an_action_of_another_package(session: Session) -> None:
     ]
 
 
-def test_tokens_are_refused_without_ending_the_connection(session: Session) -> None:
-    for _ in range(LIMITS.broken_messages + 2):
-        (answer,) = say(session, "auth", {"token": "x"})
-        assert sent(answer)["data"]["code"] == 4001
+def test_a_token_is_handed_on_to_be_looked_at(session: Session) -> None:
+    assert say(session, "auth", {"token": "x"}, id=3) == [Authenticate("x", 3)]
 
 
 def test_subscriptions_beyond_the_limit_are_refused_by_name(session: Session) -> None:

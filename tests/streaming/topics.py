@@ -91,7 +91,18 @@ class Boxes(_Stated):
         return [get_user_model().objects.get(pk=user.pk).username]
 
 
+class Readers(_Stated):
+    """`treaders:<anything>`: for the members of the group "readers"."""
+
+    prefix, kind = "treaders", Kind.CONFLATED
+
+    def resolve(self, key: str, user: Any) -> Address:
+        if not user.groups.filter(name="readers").exists():
+            raise NotYours(f"treaders:{key}", "Only readers may follow this.")
+        return Address(topic=f"treaders:{key}", name=f"treaders:{key}")
+
+
 def register() -> None:
-    for topic in (Quotes(), Ticks(), Diary(), Log(), Boxes()):
+    for topic in (Quotes(), Ticks(), Diary(), Log(), Boxes(), Readers()):
         if topic.prefix not in topics.registry:
             topics.register(topic)
