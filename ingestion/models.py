@@ -8,6 +8,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 
+from ingestion.rest.daily import Daily
+
 
 class Instrument(models.Model):
     """Something with a price. `symbol` is our own: crypto `BASE-QUOTE`, else the exchange's ticker."""
@@ -28,6 +30,9 @@ class Instrument(models.Model):
     )
     followed = models.BooleanField(
         default=True, help_text="whether feeds follow it without being asked, where SYMBOLS names none"
+    )
+    source_order = models.CharField(
+        max_length=128, blank=True, help_text="its sources, best first, with commas between; empty: as SOURCE_ORDER"
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -183,3 +188,98 @@ class Gap(models.Model):
 
     def __str__(self) -> str:
         return f"{self.shard} {self.reason} since {self.started_at:%Y-%m-%d %H:%M:%S}"
+
+
+class DailyBudget(models.Model):
+    """What was asked today of a venue that counts a day's requests (`rest/daily.py`); it outlives Redis."""
+
+    account = models.CharField(max_length=64, unique=True, help_text="the provider and a digest of our key")
+    utc_day = models.CharField(max_length=10, blank=True)
+    utc_used = models.PositiveIntegerField(default=0)
+    eastern_day = models.CharField(max_length=10, blank=True)
+    eastern_used = models.PositiveIntegerField(default=0)
+    blocked_until = models.DateTimeField(null=True, blank=True, help_text="nothing is asked before")
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["account"]
+
+    def __str__(self) -> str:
+        return self.account
+
+    def state(self) -> Daily:
+        """As `rest/daily.py` reckons with it."""
+        return Daily(self.utc_day, self.utc_used, self.eastern_day, self.eastern_used, self.blocked_until)
+
+    def keep(self, state: Daily) -> None:
+        """Write a state down."""
+        self.utc_day, self.utc_used = state.utc_day, state.utc_used
+        self.eastern_day, self.eastern_used = state.eastern_day, state.eastern_used
+        self.blocked_until = state.blocked_until
+        self.save()
+
+
+class MarketCalendar(models.Model):
+    """An exchange's sessions, worked out once: `calendar.pack` makes and reads `sessions`."""
+
+    name = models.CharField(max_length=16, unique=True, help_text="as exchange_calendars calls it, such as XNYS")
+    sessions = models.BinaryField()
+    until = models.DateTimeField(help_text="the last session's close")
+    made_by = models.CharField(max_length=64, help_text="what knew the sessions, with its version")
+    made_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class FxRate(models.Model):
+    """What one `base` cost in `quote` on a day, as a source published it. Never inverted for storage."""
+
+    base = models.CharField(max_length=8)
+    quote = models.CharField(max_length=8)
+    date = models.DateField()
+    rate = models.DecimalField(max_digits=38, decimal_places=18)
+    source = models.CharField(max_length=16)
+    received_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["base", "quote", "-date"]
+        constraints = [
+            models.UniqueConstraint(fields=["base", "quote", "date", "source"], name="one_rate_a_day_and_source"),
+            models.CheckConstraint(condition=Q(rate__gt=0), name="rates_are_above_zero"),
+        ]
+        indexes = [models.Index(fields=["quote", "base", "-date"], name="fx_rate_by_quote")]
+
+    def __str__(self) -> str:
+        return f"{self.base}/{self.quote} {self.date:%Y-%m-%d}"
+
+
+class PriceUpdate(models.Model):
+    """One instrument of a forced price update: who asked, when, and what came of it. Kept as the audit."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        UPDATED = "updated"
+        FAILED = "failed"
+
+    job = models.ForeignKey("worker.Job", on_delete=models.SET_NULL, null=True, related_name="+")
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="+")
+    asked_at = models.DateTimeField()
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.WAITING)
+    source = models.CharField(max_length=16, blank=True, help_text="who answered")
+    price = models.FloatField(null=True, blank=True)
+    detail = models.CharField(max_length=512, blank=True, help_text="what was tried, and why it failed")
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["instrument", "-finished_at"], name="price_update_by_instrument")]
+
+    def __str__(self) -> str:
+        return f"{self.instrument} {self.status}"
