@@ -2,8 +2,12 @@
 
 A name is our own symbol (`BTC-USDT`), a venue's (`BTCUSDT`, `XBT/USD`) or an alias (`BTC`), in any case of letters,
 with `/` written as `-` wherever it stands in a path.
+
+A venue's name has a time: FB was Meta Platforms until June 2022, and may be somebody else's since. `resolve(name)` asks
+who has the name now; where nobody has, who had it last. `resolve(name, at)` asks who had it then.
 """
 
+import datetime as dt
 import threading
 import time
 from collections.abc import Iterable
@@ -11,9 +15,10 @@ from typing import Any, Final
 
 import msgspec
 from django.conf import settings
-from django.db.models import F, QuerySet, Value
+from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Replace, Upper
 from django.db.models.signals import post_delete, post_save
+from django.utils import timezone
 
 from ingestion.models import Instrument, VenueSymbol
 from ingestion.providers import PROVIDERS
@@ -21,6 +26,9 @@ from ingestion.providers import PROVIDERS
 CACHE_TTL_S: Final = 5.0
 CACHE_MAX_NAMES: Final = 10_000
 NAME_MAX_LENGTH: Final = 64
+
+
+_NEVER: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 
 
 class UnknownSymbol(Exception):
@@ -48,10 +56,10 @@ def normalize(name: str) -> str:
     return name.strip().upper().replace("/", "-")
 
 
-def resolve(name: str) -> Instrument:
-    """The instrument called `name`. Raises UnknownSymbol."""
+def resolve(name: str, at: dt.datetime | None = None) -> Instrument:
+    """The instrument called `name`, now or at a time. Raises UnknownSymbol."""
     wanted = normalize(name)
-    instrument = _cached(wanted)
+    instrument = _cached(wanted) if at is None else _look_up(wanted, at)
     if instrument is None:
         raise UnknownSymbol(name)
     return instrument
@@ -81,11 +89,21 @@ def _cached(name: str) -> Instrument | None:
     return instrument
 
 
-def _look_up(name: str) -> Instrument | None:
+def _look_up(name: str, at: dt.datetime | None = None) -> Instrument | None:
     # PostgreSQL refuses a NUL in text; no name has one, nor is one this long.
     if not name or len(name) > NAME_MAX_LENGTH or "\0" in name:
         return None
-    return _by_own_symbol(name) or _by_alias(name) or _by_venue_symbol(name)
+    rows = _venue_rows(name)
+    if at is None:
+        return _by_own_symbol(name) or _by_alias(name) or _of(_valid(rows, timezone.now())) or _last(rows)
+    # A row with an end or a beginning knows better than a symbol of ours, which has neither.
+    dated = [row for row in rows if row.valid_from is not None or row.valid_until is not None]
+    if found := _of(_valid(dated, at)):
+        return found
+    own = _by_own_symbol(name) or _by_alias(name)
+    if own is not None and all(row.instrument_id != own.id for row in dated):
+        return own
+    return _of(_valid(rows, at))
 
 
 def _by_own_symbol(name: str) -> Instrument | None:
@@ -94,15 +112,40 @@ def _by_own_symbol(name: str) -> Instrument | None:
 
 
 def _by_alias(name: str) -> Instrument | None:
+    """By an alias, or with an asset's other name in it: `XBT-USD` → BTC-USD."""
     aliases = {normalize(alias): normalize(symbol) for alias, symbol in settings.SYMBOL_ALIASES.items()}
-    return _by_own_symbol(aliases[name]) if name in aliases else None
+    if name in aliases:
+        return _by_own_symbol(aliases[name])
+    usual = "-".join(settings.ASSET_ALIASES.get(part, part) for part in name.split("-"))
+    return _by_own_symbol(usual) if usual != name else None
 
 
-def _by_venue_symbol(name: str) -> Instrument | None:
+def _venue_rows(name: str) -> list[VenueSymbol]:
+    """Everything that a venue calls or called so, the better sources first."""
+    rest = Replace(Upper(F("rest_symbol")), Value("/"), Value("-"))
+    rows = _spelled(VenueSymbol.objects.select_related("instrument")).annotate(rest=rest)
+    found = list(rows.filter(Q(spelled=name) | Q(rest=name)))
+    return sorted(found, key=lambda row: (source_rank(row.provider), row.instrument_id))
+
+
+def _valid(rows: Iterable[VenueSymbol], at: dt.datetime) -> list[VenueSymbol]:
+    """Those whose time includes `at`."""
+    return [
+        row
+        for row in rows
+        if (row.valid_from is None or row.valid_from <= at) and (row.valid_until is None or at < row.valid_until)
+    ]
+
+
+def _of(rows: list[VenueSymbol]) -> Instrument | None:
     """Where two venues give the name to different instruments, the better source's counts."""
-    found = list(_spelled(VenueSymbol.objects.select_related("instrument")).filter(spelled=name))
-    found.sort(key=lambda row: (source_rank(row.provider), row.instrument_id))
-    return found[0].instrument if found else None
+    return rows[0].instrument if rows else None
+
+
+def _last(rows: list[VenueSymbol]) -> Instrument | None:
+    """Whoever gave the name up last."""
+    ended = [row for row in rows if row.valid_until is not None]
+    return max(ended, key=lambda row: row.valid_until or _NEVER).instrument if ended else None
 
 
 def _spelled(rows: QuerySet) -> Any:
@@ -115,29 +158,46 @@ def source_rank(provider: str) -> int:
     return order.index(provider) if provider in order else len(order)
 
 
+def current(provider: str) -> QuerySet[VenueSymbol]:
+    """The names that a provider uses now, halted ones too, each with its instrument."""
+    now = timezone.now()
+    rows = VenueSymbol.objects.filter(provider=provider).exclude(status=VenueSymbol.Status.DELISTED)
+    rows = rows.filter(Q(valid_from=None) | Q(valid_from__lte=now), Q(valid_until=None) | Q(valid_until__gt=now))
+    return rows.select_related("instrument")
+
+
 def provider_map(provider: str) -> dict[str, Known]:
-    """What a provider calls each instrument that it knows: its symbol → the instrument.
+    """What a provider calls each instrument that it has now: its symbol → the instrument.
 
     The simulated provider knows every instrument, by our own symbol.
     """
-    if provider == "simulated":
-        return {row.symbol: Known(row.id, row.symbol, row.kind) for row in Instrument.objects.all()}
-    rows = VenueSymbol.objects.filter(provider=provider).select_related("instrument")
-    return {row.symbol: Known(row.instrument_id, row.instrument.symbol, row.instrument.kind) for row in rows}
+    return {name: _known(instrument) for name, instrument in _names(provider)}
 
 
 def followed(provider: str, wanted: Iterable[int]) -> dict[str, Known]:
-    """The part of `provider_map` that a feed follows: SYMBOLS (empty: everything), and the `wanted` instruments."""
-    known = provider_map(provider)
-    if not settings.SYMBOLS:
-        return known
+    """The part of `provider_map` that a feed follows: SYMBOLS (empty: every instrument marked so), and the `wanted`."""
     ids = set(wanted)
     for name in settings.SYMBOLS:
         try:
             ids.add(resolve(name).id)
         except UnknownSymbol:
             continue  # `unknown_settings` tells of it, once
-    return {symbol: instrument for symbol, instrument in known.items() if instrument.id in ids}
+    unasked = not settings.SYMBOLS
+    return {
+        name: _known(instrument)
+        for name, instrument in _names(provider)
+        if instrument.id in ids or (unasked and instrument.followed)
+    }
+
+
+def _names(provider: str) -> list[tuple[str, Instrument]]:
+    if provider == "simulated":
+        return [(row.symbol, row) for row in Instrument.objects.all()]
+    return [(row.symbol, row.instrument) for row in current(provider)]
+
+
+def _known(instrument: Instrument) -> Known:
+    return Known(instrument.id, instrument.symbol, instrument.kind)
 
 
 def unknown_settings() -> list[str]:
@@ -154,17 +214,19 @@ def unknown_settings() -> list[str]:
 
 
 def adopt(provider: str, symbol: str) -> Known:
-    """The instrument that `provider` calls `symbol`, made if there is none yet (for replays)."""
-    row = VenueSymbol.objects.filter(provider=provider, symbol=symbol).select_related("instrument").first()
-    if row is None:
-        own, currency = _own_name(provider, symbol)
-        instrument, _ = Instrument.objects.get_or_create(
-            symbol=own, defaults={"name": own, "kind": Instrument.Kind.CRYPTO, "currency": currency}
-        )
-        row, _ = VenueSymbol.objects.get_or_create(
-            provider=provider, symbol=symbol, defaults={"instrument": instrument}
-        )
-    return Known(row.instrument_id, row.instrument.symbol, row.instrument.kind)
+    """The instrument that `provider` calls (or last called) `symbol`, made if there is none yet (for replays)."""
+    rows = list(VenueSymbol.objects.filter(provider=provider, symbol=symbol).select_related("instrument"))
+    found = _of(_valid(rows, timezone.now())) or _last(rows)
+    if found is not None:
+        return _known(found)
+    own, currency = _own_name(provider, symbol)
+    instrument, _ = Instrument.objects.get_or_create(
+        symbol=own, defaults={"name": own, "kind": Instrument.Kind.CRYPTO, "currency": currency}
+    )
+    row, _ = VenueSymbol.objects.get_or_create(
+        provider=provider, symbol=symbol, valid_until=None, defaults={"instrument": instrument}
+    )
+    return _known(row.instrument)
 
 
 def _own_name(provider: str, symbol: str) -> tuple[str, str]:
