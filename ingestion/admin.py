@@ -37,5 +37,16 @@ class QuarantinedAdmin(RecordAdmin):
 
 @admin.register(Gap)
 class GapAdmin(RecordAdmin):
-    list_display = ["started_at", "ended_at", "shard", "reason", "ticks"]
-    list_filter = ["shard", "reason"]
+    list_display = [
+        "started_at",
+        "ended_at",
+        "provider",
+        "instrument",
+        "cause",
+        "status",
+        "repaired",
+        "ticks",
+        "detail",
+    ]
+    list_filter = ["status", "provider", "kind", "cause"]
+    list_select_related = ["instrument"]

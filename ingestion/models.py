@@ -173,21 +173,148 @@ class Quarantined(models.Model):
 
 
 class Gap(models.Model):
-    """A time from which ticks are missing, and why. Open while `ended_at` is empty."""
+    """Ticks that are missing, why, and what became of it.
 
-    shard = models.CharField(max_length=64)
-    reason = models.CharField(max_length=64)
+    A row without an instrument is a shard's: all that it follows, for as long (the journal tells of it). A row with one
+    is a hole in the numbers of its trades. Both are repaired from the venue's history (`repair.py`).
+    """
+
+    class Kind(models.TextChoices):
+        TRADES = "trades"
+        QUOTES = "quotes"
+        BOOK = "book"
+        ALL = "all"
+
+    class Status(models.TextChoices):
+        OPEN = "open"
+        REPAIRING = "repairing"
+        FILLED = "filled"
+        UNFILLABLE = "unfillable"
+
+    shard = models.CharField(max_length=64, db_default="")
+    provider = models.CharField(max_length=16, db_default="")
+    instrument = models.ForeignKey(
+        Instrument, on_delete=models.CASCADE, null=True, blank=True, related_name="gaps",
+        help_text="empty: everything that the shard follows",
+    )  # fmt: skip
+    kind = models.CharField(max_length=8, choices=Kind.choices, db_default=Kind.ALL)
+    cause = models.CharField(max_length=64)
     started_at = models.DateTimeField()
-    ended_at = models.DateTimeField(null=True)
-    ticks = models.BigIntegerField(default=0, help_text="known to be missing; 0 where nobody can know")
+    ended_at = models.DateTimeField(null=True, help_text="empty while it lasts")
+    from_id = models.BigIntegerField(null=True, blank=True, help_text="the first missing trade, as the venue counts")
+    to_id = models.BigIntegerField(null=True, blank=True, help_text="the last one")
+    ticks = models.BigIntegerField(db_default=0, help_text="known to be missing; 0 where nobody can know")
+    status = models.CharField(max_length=10, choices=Status.choices, db_default=Status.OPEN)
+    repaired = models.BigIntegerField(db_default=0, help_text="trades that the repair brought")
+    attempts = models.IntegerField(db_default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True, help_text="empty: as soon as may be")
+    detail = models.TextField(db_default="", blank=True, help_text="how it was filled, or why it cannot be")
 
     class Meta:
         db_table = "gap"
         ordering = ["-started_at"]
-        constraints = [models.UniqueConstraint(fields=["shard", "reason", "started_at"], name="one_row_a_gap")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["shard", "cause", "started_at"], condition=Q(instrument=None), name="one_row_a_gap"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["status", "next_attempt_at"], name="gap_by_status"),
+            models.Index(fields=["instrument", "provider", "from_id"], name="gap_by_instrument"),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.shard} {self.reason} since {self.started_at:%Y-%m-%d %H:%M:%S}"
+        return f"{self.shard or self.provider} {self.cause} since {self.started_at:%Y-%m-%d %H:%M:%S}"
+
+
+class Backfill(models.Model):
+    """History that somebody asked for. Its job tells how far it is, its chunks what is done."""
+
+    class Cause(models.TextChoices):
+        ASKED = "asked"
+        NIGHTLY = "nightly"
+        NEW_INSTRUMENT = "new instrument"
+
+    job = models.OneToOneField("worker.Job", on_delete=models.CASCADE, related_name="backfill")
+    provider = models.CharField(max_length=16)
+    kind = models.CharField(max_length=8, help_text="a candle's interval, trades or fx")
+    symbols = models.JSONField(help_text="our own, as they were asked for")
+    start = models.DateTimeField()
+    end = models.DateTimeField()
+    verify = models.BooleanField(default=False, help_text="compare what is stored, change nothing")
+    cause = models.CharField(max_length=16, choices=Cause.choices, default=Cause.ASKED)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.kind} {self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}"
+
+
+class BackfillChunk(models.Model):
+    """One piece of a backfill: done as a whole or not at all, by whoever claims it."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    backfill = models.ForeignKey(Backfill, on_delete=models.CASCADE, related_name="chunks")
+    number = models.PositiveIntegerField()
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, null=True, related_name="+")
+    symbol = models.CharField(max_length=64, help_text="as the venue named it then")
+    start = models.DateTimeField()
+    end = models.DateTimeField()
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
+    cursor = models.CharField(max_length=64, blank=True, help_text="where the venue's next page begins")
+    rows = models.BigIntegerField(default=0, help_text="new on disk")
+    calls = models.IntegerField(default=0)
+    differences = models.IntegerField(default=0, help_text="rows that the venue tells otherwise (verify)")
+    attempts = models.IntegerField(default=0)
+    not_before = models.DateTimeField(null=True, blank=True)
+    alive_at = models.DateTimeField(null=True, blank=True, help_text="the last sign of whoever works on it")
+    detail = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["backfill", "number"]
+        constraints = [models.UniqueConstraint(fields=["backfill", "number"], name="one_chunk_a_number")]
+        indexes = [models.Index(fields=["status", "alive_at"], name="chunk_by_status")]
+
+    def __str__(self) -> str:
+        return f"{self.backfill_id}/{self.number} {self.symbol} {self.status}"
+
+
+class Coverage(models.Model):
+    """A time whose history was fetched whole: what the venue does not have of it, it never had."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, null=True, related_name="coverage")
+    provider = models.CharField(max_length=16)
+    kind = models.CharField(max_length=8, help_text="as a backfill's")
+    start = models.DateTimeField()
+    end = models.DateTimeField()
+
+    class Meta:
+        ordering = ["instrument", "provider", "kind", "start"]
+        indexes = [models.Index(fields=["instrument", "provider", "kind", "start"], name="coverage_by_instrument")]
+
+    def __str__(self) -> str:
+        return f"{self.instrument} {self.provider} {self.kind} {self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}"
+
+
+class HistoryRequest(models.Model):
+    """That an instrument's history was asked for when it was new: once."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="+")
+    provider = models.CharField(max_length=16)
+    requested_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["instrument", "provider"], name="history_asked_once")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.instrument}"
 
 
 class DailyBudget(models.Model):

@@ -15,11 +15,11 @@ def record_gap(shard: str, gap: Gap) -> None:
     until = None if gap.until_us is None else to_datetime(gap.until_us)
     with connection.cursor() as cursor:
         cursor.execute(
-            """INSERT INTO gap AS g (shard, reason, started_at, ended_at, ticks) VALUES (%s, %s, %s, %s, %s)
-               ON CONFLICT (shard, reason, started_at)
+            """INSERT INTO gap AS g (shard, provider, cause, started_at, ended_at, ticks) VALUES (%s, %s, %s, %s, %s, %s)
+               ON CONFLICT (shard, cause, started_at) WHERE instrument_id IS NULL
                DO UPDATE SET ended_at = coalesce(excluded.ended_at, g.ended_at),
                              ticks = greatest(g.ticks, excluded.ticks)""",
-            [shard, gap.reason, to_datetime(gap.from_us), until, gap.ticks],
+            [shard, shard.partition(":")[0], gap.reason, to_datetime(gap.from_us), until, gap.ticks],
         )
 
 

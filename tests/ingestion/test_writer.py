@@ -128,7 +128,7 @@ def test_a_gap_is_recorded_and_closed(journal, the_writer, shard):
     run(the_writer)
 
     gap = GapRow.objects.get()
-    assert (gap.shard, gap.reason, gap.ticks) == (shard, "disconnected", 3)
+    assert (gap.shard, gap.cause, gap.ticks) == (shard, "disconnected", 3)
     assert (gap.started_at, gap.ended_at) == (to_datetime(T0), to_datetime(T0 + SECOND_US))
 
 
