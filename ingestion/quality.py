@@ -114,7 +114,7 @@ def _ticker_reason(ticker: Ticker) -> Reason | None:
         if not 0 < price < PRICE_LIMIT:
             return Reason.BAD_PRICE
     for quantity in (ticker.volume, ticker.quote_volume):
-        if not 0 <= quantity < QUANTITY_LIMIT:
+        if quantity is not None and not 0 <= quantity < QUANTITY_LIMIT:
             return Reason.BAD_QUANTITY
     return None
 

@@ -19,6 +19,8 @@ SIDE_NAMES: Final = {BUY: "buy", SELL: "sell", UNKNOWN_SIDE: None}
 # `flags` of a stored row, a sum of bits.
 SUSPECT: Final = 1
 BACKFILL: Final = 2
+# An odd lot, or a trade outside regular hours, by the venue's own word: no part of a session's open, high, low, close.
+IRREGULAR: Final = 4
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):
@@ -49,7 +51,7 @@ class Quote(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ticker(msgspec.Struct, frozen=True, gc=False):
-    """A venue's own rolling 24-hour statistics. Conflated: never treated as a trade."""
+    """A venue's own rolling 24-hour statistics. Conflated: never treated as a trade. None: the venue does not tell."""
 
     symbol: str
     time_us: int
@@ -59,7 +61,7 @@ class Ticker(msgspec.Struct, frozen=True, gc=False):
     high: float
     low: float
     volume: float
-    quote_volume: float
+    quote_volume: float | None
 
 
 class BookSnapshot(msgspec.Struct, frozen=True, gc=False):

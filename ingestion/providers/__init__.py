@@ -4,6 +4,9 @@ from typing import Final
 
 from ingestion.providers.backoff import Backoff
 from ingestion.providers.binance import Binance
+from ingestion.providers.coinbase import Coinbase
+from ingestion.providers.finnhub import Finnhub
+from ingestion.providers.kraken import Kraken
 from ingestion.providers.provider import (
     BARS,
     BOOK,
@@ -37,7 +40,12 @@ SOURCES: Final[dict[str, int]] = {
 }
 SOURCE_NAMES: Final[dict[int, str]] = {number: name for name, number in SOURCES.items()}
 
-PROVIDERS: Final[dict[str, Provider]] = {"binance": Binance(SOURCES["binance"])}
+PROVIDERS: Final[dict[str, Provider]] = {
+    "binance": Binance(SOURCES["binance"]),
+    "coinbase": Coinbase(SOURCES["coinbase"]),
+    "kraken": Kraken(SOURCES["kraken"]),
+    "finnhub": Finnhub(SOURCES["finnhub"]),
+}
 
 __all__ = [
     "BARS",

@@ -285,6 +285,7 @@ class Binance:
     kinds: tuple[str, ...] = (TRADES, QUOTES, TICKER)
     limits = LIMITS
     acknowledges = True
+    counts_trades = True
     book: BookRule | None = None
     needs_key = False
 

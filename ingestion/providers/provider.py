@@ -36,7 +36,10 @@ class MalformedFrame(ValueError):
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """One message to send, and what it asks for: the streams by the names that `Provider.streams` gives them."""
+    """One message to send, and what it asks for: the streams by the names that `Provider.streams` gives them.
+
+    Without streams it is about the connection itself (heartbeats), and need not be answered.
+    """
 
     message: str
     request_id: int
@@ -121,6 +124,7 @@ class Provider(Protocol):
     kinds: tuple[str, ...]
     limits: Limits
     acknowledges: bool  # False: a subscription is answered by its data alone
+    counts_trades: bool  # trade ids rise by one in each symbol: a skipped one is a lost trade
     book: BookRule | None  # None: the venue gives no order book
     needs_key: bool  # True: nothing works without a key of the installation's
 
