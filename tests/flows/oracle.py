@@ -9,7 +9,7 @@ import redis
 from ingestion.ticks import unpack_trades
 from tests.flows.installation import Installation
 from tests.processes import wait_for
-from tests.venue import Venue
+from tests.venues.binance import BinanceVenue
 
 Trade = tuple[int, float, float]  # trade id, price, quantity
 
@@ -67,7 +67,7 @@ def stored(installation: Installation, symbol: str) -> list[Trade]:
     )
 
 
-def sent(venue: Venue, symbol: str) -> set[Trade]:
+def sent(venue: BinanceVenue, symbol: str) -> set[Trade]:
     """What left the venue, as the disk must have it."""
     return {
         (trade.trade_id, float(trade.price), float(trade.quantity))
@@ -76,7 +76,9 @@ def sent(venue: Venue, symbol: str) -> set[Trade]:
     }
 
 
-def assert_exact(installation: Installation, venue: Venue, mirror: JournalMirror, symbols: tuple[str, ...]) -> None:
+def assert_exact(
+    installation: Installation, venue: BinanceVenue, mirror: JournalMirror, symbols: tuple[str, ...]
+) -> None:
     """Every journalled trade is on disk once, as the venue sent it; nothing else is."""
     on_disk: set[Trade] = set()
     for symbol in symbols:
@@ -116,7 +118,7 @@ def wait_for_growth(installation: Installation, by: int, timeout_s: float = 60.0
     wait_for(lambda: count_stored(installation) >= least, timeout_s, f"{by} more trades on disk", step_s=0.1)
 
 
-def settle(installation: Installation, venue: Venue) -> None:
+def settle(installation: Installation, venue: BinanceVenue) -> None:
     """The venue falls silent, and what is under way reaches the disk: until the journal is empty and stays so."""
     venue.quiet()
     venue.settle()

@@ -14,14 +14,14 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.flows.installation import Installation
 from tests.processes import wait_for
-from tests.venue import Venue
+from tests.venues.binance import BinanceVenue
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(240)]
 
 
 @pytest.fixture
 def venue() -> Iterator[Venue]:
-    with Venue(("BTCUSDT", "ETHUSDT")) as venue:
+    with BinanceVenue(("BTCUSDT", "ETHUSDT")) as venue:
         venue.live(per_s=50)
         yield venue
 
@@ -71,7 +71,9 @@ def notify(installation: Installation, title: str) -> None:
     )
 
 
-def test_from_the_venue_to_the_disk_and_to_a_subscriber(venue: Venue, install: Callable[..., Installation]) -> None:
+def test_from_the_venue_to_the_disk_and_to_a_subscriber(
+    venue: BinanceVenue, install: Callable[..., Installation]
+) -> None:
     installation = install(FEEDS="binance", SYMBOLS="BTC-USDT,ETH-USDT", BINANCE_WS_URL=venue.ws_url)
     installation.start()
     installation.wait_ready(120)

@@ -10,7 +10,7 @@ import pytest
 from tests.flows import oracle
 from tests.flows.installation import Installation
 from tests.processes import wait_for
-from tests.venue import Venue
+from tests.venues.binance import BinanceVenue
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(240)]
 
@@ -22,13 +22,13 @@ TAKE_OVER_S = 6.0
 
 @pytest.fixture
 def venue() -> Iterator[Venue]:
-    with Venue(SYMBOLS) as venue:
+    with BinanceVenue(SYMBOLS) as venue:
         venue.live(per_s=300)
         yield venue
 
 
 @pytest.fixture
-def listening(venue: Venue, install: Callable[..., Installation]) -> Installation:
+def listening(venue: BinanceVenue, install: Callable[..., Installation]) -> Installation:
     """An installation that follows the venue with two resident workers, so that one can die."""
     installation = install(
         FEEDS="binance", SYMBOLS="BTC-USDT,ETH-USDT", BINANCE_WS_URL=venue.ws_url, BINANCE_REST_URL=venue.rest_url
@@ -50,7 +50,9 @@ def assert_taken_over(installation: Installation, lease: str, dead: int) -> None
     assert time.monotonic() - killed_at < 2 * TAKE_OVER_S
 
 
-def test_a_killed_listener_and_a_killed_writer_lose_and_double_nothing(listening: Installation, venue: Venue) -> None:
+def test_a_killed_listener_and_a_killed_writer_lose_and_double_nothing(
+    listening: Installation, venue: BinanceVenue
+) -> None:
     with oracle.JournalMirror(listening, "binance:0") as mirror:
         for lease in (LISTEN, PERSIST):
             victim = oracle.process_of(listening, lease)
@@ -74,7 +76,7 @@ def revive(installation: Installation) -> None:
             wait_for(lambda n=name, s=starts: installation.log(n).count("ready.") > s, 60, f"{name} to be ready")
 
 
-def test_a_database_that_is_away_for_a_minute_loses_nothing(listening: Installation, venue: Venue) -> None:
+def test_a_database_that_is_away_for_a_minute_loses_nothing(listening: Installation, venue: BinanceVenue) -> None:
     with oracle.JournalMirror(listening, "binance:0") as mirror:
         before = oracle.count_stored(listening)
         connection = venue.open_clients[0]
@@ -92,7 +94,7 @@ def test_a_database_that_is_away_for_a_minute_loses_nothing(listening: Installat
         oracle.assert_candles_agree(listening)
 
 
-def test_a_killed_redis_loses_and_doubles_nothing(listening: Installation, venue: Venue) -> None:
+def test_a_killed_redis_loses_and_doubles_nothing(listening: Installation, venue: BinanceVenue) -> None:
     with oracle.JournalMirror(listening, "binance:0") as mirror:
         listening.stores.kill_redis()
         time.sleep(2)
@@ -105,7 +107,7 @@ def test_a_killed_redis_loses_and_doubles_nothing(listening: Installation, venue
     assert not venue.violations
 
 
-def test_sigterm_hands_everything_over(listening: Installation, venue: Venue) -> None:
+def test_sigterm_hands_everything_over(listening: Installation, venue: BinanceVenue) -> None:
     """A deploy: the old workers drain, new ones go on; what the old ones had in hand is on disk."""
     with oracle.JournalMirror(listening, "binance:0") as mirror:
         listening.terminate("residents", "residents-2")
@@ -116,7 +118,7 @@ def test_sigterm_hands_everything_over(listening: Installation, venue: Venue) ->
     assert not venue.violations
 
 
-def test_a_venue_that_misbehaves_is_survived(listening: Installation, venue: Venue) -> None:
+def test_a_venue_that_misbehaves_is_survived(listening: Installation, venue: BinanceVenue) -> None:
     """Rubbish is counted, duplicates are dropped, a closed connection is made anew; the feed goes on."""
     with oracle.JournalMirror(listening, "binance:0") as mirror:
         venue.duplicate(200)

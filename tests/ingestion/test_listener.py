@@ -13,7 +13,7 @@ from ingestion.tasks import listen
 from ingestion.ticks import unpack_trades
 from tests.ingestion.market import make_instrument
 from tests.processes import wait_for
-from tests.venue import Venue
+from tests.venues.binance import BinanceVenue
 from worker import lease as leases
 from worker import resident
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture
 def venue(settings):
     settings.FEEDS, settings.SYMBOLS = ["binance"], []
-    with Venue() as made:
+    with BinanceVenue() as made:
         settings.BINANCE_WS_URL = made.ws_url
         yield made
 

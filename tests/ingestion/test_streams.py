@@ -14,7 +14,7 @@ from tests.ingestion.market import make_instrument
 from tests.ingestion.rows import stored
 from tests.processes import ROOT, Process, wait_for
 from tests.services import OwnServices
-from tests.venue import Venue
+from tests.venues.binance import BinanceVenue
 
 pytestmark = pytest.mark.flow
 
@@ -34,7 +34,7 @@ def streams(tick_tables, own_redis, tmp_path):
     make_instrument("BTC-USDT", binance="BTCUSDT")
     database = connection.settings_dict
     url = f"postgresql://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
-    with Venue(["BTCUSDT"]) as venue:
+    with BinanceVenue(["BTCUSDT"]) as venue:
         process = Process(
             [sys.executable, "manage.py", "start_realtime_streams", "--binance"],
             tmp_path / "log",

@@ -15,14 +15,15 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from ingestion.providers import PROVIDERS, MalformedFrame, Shutdown, Unknown
 from ingestion.ticks import Ticker, Trade
 from tests.ingestion.recordings import ROOT, expected, recording
-from tests.venue import CONNECTS_PER_5_MIN, FIRST_TRADE_ID, Venue, recorded
+from tests.venues import recordings
+from tests.venues.binance import CONNECTS_PER_5_MIN, FIRST_TRADE_ID, BinanceVenue
 
 BINANCE = PROVIDERS["binance"]
 
 
 @pytest.fixture
 def venue():
-    with Venue() as running:
+    with BinanceVenue() as running:
         yield running
 
 
@@ -129,7 +130,7 @@ async def test_the_sixth_message_in_a_second_ends_the_connection_pings_counted(v
 
 
 async def test_the_venue_pings_and_pongs_are_no_violation():
-    with Venue(ping_every_s=0.3) as venue:
+    with BinanceVenue(ping_every_s=0.3) as venue:
         async with listening(venue, "/stream?streams=btcusdt@trade") as socket:
             await aside(venue.flood, 10)
             assert await socket.recv()
@@ -141,7 +142,7 @@ async def test_the_venue_pings_and_pongs_are_no_violation():
 async def test_dropped_frames_are_missing_and_duplicates_come_twice(venue):
     async with listening(venue, "/stream?streams=btcusdt@trade/ethusdt@trade") as socket:
         listener = Listener(socket)
-        await aside(venue.drop, 4)  # trade, quote, trade, quote
+        await aside(venue.drop, 4)  # trade, aggregate, quote, trade
         await aside(venue.flood, 3)
         await aside(venue.duplicate, 1)
         await aside(venue.flood, 1)
@@ -240,7 +241,7 @@ def test_rest_refuses_unknown_symbols_and_more_weight_than_a_minute_has(venue):
         get(venue, "/api/v3/depth?symbol=NONE")
     assert error.value.code == 400
     assert json.loads(error.value.read())["code"] == -1121
-    venue._weigh(6000)
+    venue.weigh(6000)
     with pytest.raises(urllib.error.HTTPError) as error:
         get(venue, "/api/v3/time")
     assert (error.value.code, error.value.headers["Retry-After"]) == (429, "60")
@@ -251,12 +252,12 @@ def test_rest_refuses_unknown_symbols_and_more_weight_than_a_minute_has(venue):
 async def test_a_recording_is_played_verbatim_and_its_book_follows():
     path = recording("hftbacktest/spot/btcusdt_20240808.gz")
     truth = expected()["hftbacktest_spot"]["btcusdt_20240808"]
-    with Venue(["BTCUSDT"]) as venue:
+    with BinanceVenue(["BTCUSDT"], made_up=False) as venue:
         async with listening(venue, "/stream?streams=btcusdt@trade") as socket:
-            playing = asyncio.create_task(aside(venue.play, recorded(path)))
+            playing = asyncio.create_task(aside(venue.play, recordings.binance(path)))
             heard = [await socket.recv() for _ in range(truth["trades"])]
             await playing
-        assert heard == [frame.text for frame in recorded(path) if frame.trade]
+        assert heard == [frame.text for frame in recordings.binance(path) if frame.trades]
         assert venue.quantity == Decimal(truth["base_volume"])
         book, _ = await aside(get, venue, "/api/v3/depth?symbol=BTCUSDT&limit=10")
         assert [book["bids"], book["asks"]] == [truth["top_bids"], truth["top_asks"]]
@@ -265,7 +266,7 @@ async def test_a_recording_is_played_verbatim_and_its_book_follows():
 
 async def test_as_a_process_it_takes_orders_over_http():
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.venue", "--live", "200"], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-m", "tests.venues", "binance", "--live", "200"], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
     try:
         ws_url, rest_url = process.stdout.readline().split()
