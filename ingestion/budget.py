@@ -66,6 +66,7 @@ def allowance(provider: str) -> Allowance:
 _ALLOWANCES: Final[dict[str, Callable[[], Allowance]]] = {
     "binance": lambda: Allowance(settings.BINANCE_WEIGHT_PER_MINUTE),
     "coinbase": lambda: Allowance(settings.COINBASE_REQUESTS_PER_S, window_s=1.0),
+    "coinbase_exchange": lambda: Allowance(settings.COINBASE_REQUESTS_PER_S, window_s=1.0),
     "kraken": lambda: Allowance(60, spacing_s=settings.KRAKEN_REQUEST_SPACING_S),
     "finnhub": lambda: Allowance(settings.FINNHUB_REQUESTS_PER_MINUTE, by_key=True),
     "alphavantage": lambda: Allowance(

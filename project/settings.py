@@ -193,6 +193,10 @@ COINBASE_WS_URL = env.str("COINBASE_WS_URL", "wss://advanced-trade-ws.coinbase.c
 KRAKEN_WS_URL = env.str("KRAKEN_WS_URL", "wss://ws.kraken.com/v2")
 FINNHUB_WS_URL = env.str("FINNHUB_WS_URL", "wss://ws.finnhub.io")
 COINBASE_REST_URL = env.str("COINBASE_REST_URL", "https://api.coinbase.com")
+# Its other door, which pages trades by id; whoever names a place for the first has it there as well.
+COINBASE_EXCHANGE_REST_URL = env.str(
+    "COINBASE_EXCHANGE_REST_URL", os.environ.get("COINBASE_REST_URL", "https://api.exchange.coinbase.com")
+)
 KRAKEN_REST_URL = env.str("KRAKEN_REST_URL", "https://api.kraken.com")
 FINNHUB_REST_URL = env.str("FINNHUB_REST_URL", "https://finnhub.io/api/v1")
 ALPHAVANTAGE_URL = env.str("ALPHAVANTAGE_URL", "https://www.alphavantage.co")
@@ -233,6 +237,35 @@ REST_RETRY_S = env.float("REST_RETRY_S", 0.5)
 REST_CIRCUIT_FAILURES = env.int("REST_CIRCUIT_FAILURES", 5)
 REST_CIRCUIT_OPEN_S = env.float("REST_CIRCUIT_OPEN_S", 30.0)
 
+# Gaps that are repaired at one go, in all and for one provider's asking; what is left waits for the next.
+REPAIR_RUN_S = env.float("REPAIR_RUN_S", 45.0)
+# How long a repair waits for its share of a venue's budget before it leaves the rest for later.
+REPAIR_BUDGET_WAIT_S = env.float("REPAIR_BUDGET_WAIT_S", 5.0)
+# A gap is left alone until its minutes are surely over and closed.
+REPAIR_MIN_AGE_S = env.float("REPAIR_MIN_AGE_S", 75.0)
+# After a failure in passing: doubles from the one to the other; after so many the gap is given up.
+REPAIR_RETRY_MIN_S = env.float("REPAIR_RETRY_MIN_S", 60.0)
+REPAIR_RETRY_MAX_S = env.float("REPAIR_RETRY_MAX_S", 3600.0)
+REPAIR_MAX_ATTEMPTS = env.int("REPAIR_MAX_ATTEMPTS", 30)
+# The simulated market can tell any stretch of time; of a longer one only the candles are made.
+REPAIR_SIMULATED_MAX_S = env.float("REPAIR_SIMULATED_MAX_S", 3600.0)
+# Open holes of one instrument in one feed; a further one is joined to the nearest.
+GAPS_OPEN_MAX = env.int("GAPS_OPEN_MAX", 200)
+# Every night the numbers of the trades of so many days are looked through for holes.
+HEAL_DAYS = env.int("HEAL_DAYS", 7)
+
+# Chunks of one backfill at work at a time, and how long each waits for its share of the budget before it steps back.
+BACKFILL_LANES = env.int("BACKFILL_LANES", 2)
+BACKFILL_BUDGET_WAIT_S = env.float("BACKFILL_BUDGET_WAIT_S", 20.0)
+# A chunk whose worker has said nothing for so long was left by a killed one, and is taken up again.
+BACKFILL_SILENCE_S = env.float("BACKFILL_SILENCE_S", 60.0)
+BACKFILL_MAX_ATTEMPTS = env.int("BACKFILL_MAX_ATTEMPTS", 8)
+BACKFILL_RETRY_MIN_S = env.float("BACKFILL_RETRY_MIN_S", 5.0)
+BACKFILL_RETRY_MAX_S = env.float("BACKFILL_RETRY_MAX_S", 600.0)
+BACKFILL_MAX_CHUNKS = env.int("BACKFILL_MAX_CHUNKS", 50_000)
+# What a new instrument gets of the past, by the length of its candles, in days; none where that is 0.
+HISTORY_DAYS = env.dict("HISTORY_DAYS", default={"1d": "1825", "1h": "180", "1m": "7"})
+
 SIMULATED_SEED = env.int("SIMULATED_SEED", 7)
 SIMULATED_TICKS_PER_S = env.float("SIMULATED_TICKS_PER_S", 60.0)
 
@@ -264,6 +297,21 @@ LISTENER_TOO_MANY_RETRY_S = env.float("LISTENER_TOO_MANY_RETRY_S", 60.0)
 LISTENER_REFRESH_INTERVAL_S = env.float("LISTENER_REFRESH_INTERVAL_S", 5.0)
 # What waits for a thread to store it (refused ticks, venue bars, holes); further ones are counted and dropped.
 LISTENER_HAND_OFF_MAX = env.int("LISTENER_HAND_OFF_MAX", 20_000)
+# Levels a side that are told of a book, and how old its newest change may be before it is called stale.
+BOOK_DEPTH_MAX = env.int("BOOK_DEPTH_MAX", 50)
+BOOK_FRESH_S = env.float("BOOK_FRESH_S", 10.0)
+# A best bid above the best ask passes within this, or the book is wrong and starts over.
+BOOK_CROSSED_GRACE_MS = env.int("BOOK_CROSSED_GRACE_MS", 1000)
+# Deltas of one book that wait for its snapshot; at ten a second they last as long as a crowd of snapshots takes.
+BOOK_HELD_DELTAS_MAX = env.int("BOOK_HELD_DELTAS_MAX", 3000)
+# A book that breaks again and again starts over at once, then after the one, doubling up to the other.
+BOOK_RESYNC_MIN_S = env.float("BOOK_RESYNC_MIN_S", 0.5)
+BOOK_RESYNC_MAX_S = env.float("BOOK_RESYNC_MAX_S", 30.0)
+# A subscription that brought no snapshot in so long is renewed.
+BOOK_SNAPSHOT_TIMEOUT_S = env.float("BOOK_SNAPSHOT_TIMEOUT_S", 30.0)
+# Changed books are kept in Redis so often, for so long.
+BOOK_KEEP_INTERVAL_MS = env.int("BOOK_KEEP_INTERVAL_MS", 500)
+BOOK_KEEP_S = env.int("BOOK_KEEP_S", 600)
 # Order book snapshots asked for at a time, and how deep.
 BOOK_SNAPSHOTS_AT_ONCE = env.int("BOOK_SNAPSHOTS_AT_ONCE", 2)
 BOOK_SNAPSHOT_LEVELS = env.int("BOOK_SNAPSHOT_LEVELS", 1000)
@@ -292,6 +340,10 @@ CANDLE_PUBLISH_MAX_AGE_S = env.float("CANDLE_PUBLISH_MAX_AGE_S", 3600.0)
 TICK_MAX_FUTURE_S = env.float("TICK_MAX_FUTURE_S", 60.0)
 # Nothing in this field was recorded before it: an earlier venue time is a broken one.
 TICK_EARLIEST = env.str("TICK_EARLIEST", "2009-01-01T00:00:00+00:00")
+# An equity's of which no exchange is known.
+EQUITY_CALENDAR = env.str("EQUITY_CALENDAR", "XNYS")
+# Sessions are worked out anew (a year ahead) when fewer days than this are left.
+CALENDAR_MIN_DAYS_AHEAD = env.int("CALENDAR_MIN_DAYS_AHEAD", 180)
 PRICE_FRESH_S = env.float("PRICE_FRESH_S", 60.0)
 
 # --- Streaming ----------------------------------------------------------------------------------------------
@@ -325,6 +377,9 @@ STREAM_THREADS = env.int("STREAM_THREADS", 4)
 EVENT_REPLAY_MAX = env.int("EVENT_REPLAY_MAX", 1000)
 HUB_HEARTBEAT_S = env.float("HUB_HEARTBEAT_S", 1.0)
 HUB_SILENCE_S = env.float("HUB_SILENCE_S", 3.0)
+# Each web process reports its connections so often; a report counts for so long.
+PRESENCE_INTERVAL_S = env.float("PRESENCE_INTERVAL_S", 2.0)
+PRESENCE_TTL_S = env.int("PRESENCE_TTL_S", 10)
 CONNECTION_LEASE_TTL_S = env.float("CONNECTION_LEASE_TTL_S", 30.0)
 PUBLISH_TIMEOUT_S = env.float("PUBLISH_TIMEOUT_S", 2.0)
 # After a failed publish: the messages of so long are counted as unpublished, without asking Redis for each.
