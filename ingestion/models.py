@@ -410,3 +410,21 @@ class PriceUpdate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.instrument} {self.status}"
+
+
+class AdjustmentFactor(models.Model):
+    """A split or a dividend of an instrument. Prices are stored as they were; readers adjust them."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="adjustment_factors")
+    ex_date = models.DateField(help_text="the first session that trades without it")
+    split_factor = models.FloatField(default=1.0, help_text="new shares for one old one")
+    dividend = models.FloatField(default=0.0, help_text="cash a share, as paid on the day")
+    source = models.CharField(max_length=16, blank=True)
+
+    class Meta:
+        db_table = "adjustment_factor"
+        ordering = ["instrument", "ex_date"]
+        constraints = [models.UniqueConstraint(fields=["instrument", "ex_date"], name="one_adjustment_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.instrument} {self.ex_date:%Y-%m-%d}"

@@ -4,6 +4,7 @@ import datetime as dt
 
 from django.db import connection
 
+from ingestion import store
 from ingestion.journal import Flush
 from ingestion.ticks import BUY, Quote, Trade, pack_quotes, pack_trades
 
@@ -63,12 +64,24 @@ def checksums():
     }
 
 
+ALL_TABLES = ("trade", "quote", "candle_1m", "venue_candle", "candle_stale", "journal_position")
+
+
 def empty_tables():
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE trade, quote, candle_1m, journal_position")
+        cursor.execute(f"TRUNCATE {', '.join(ALL_TABLES)}")
+    forget_hours()
 
 
 def clear_tables():
     """As `empty_tables`, but without the locks and the files of a TRUNCATE."""
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM trade; DELETE FROM quote; DELETE FROM candle_1m; DELETE FROM journal_position")
+        cursor.execute("; ".join(f"DELETE FROM {table}" for table in ALL_TABLES))
+    forget_hours()
+
+
+def forget_hours():
+    """Where hours are a table of ours: as after a migration."""
+    if store.storage_kind() == store.NATIVE:
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM candle_hour; UPDATE candle_hour_until SET until = '-infinity'")
