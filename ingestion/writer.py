@@ -285,14 +285,17 @@ class Writer:
             self._announce(bars)
 
     def _announce(self, bars: Sequence[Bar]) -> None:
-        """Tell browsers what became final or was revised, if it is of today's interest."""
-        now_us = self.clock()
-        since_us = now_us - int(settings.CANDLE_PUBLISH_MAX_AGE_S * SECOND_US) - MINUTE_US
-        recent = [bar for bar in bars if bar.time_us >= since_us]
-        if recent:
-            names = Instrument.objects.in_bulk({bar.instrument_id for bar in recent})
-            known = [(bar, names[bar.instrument_id].symbol) for bar in recent if bar.instrument_id in names]
-            publish([_message(bar, symbol, now_us) for bar, symbol in known])
+        announce(bars, self.clock())
+
+
+def announce(bars: Sequence[Bar], now_us: int) -> None:
+    """Tell browsers what became final or was revised, if it is of today's interest."""
+    since_us = now_us - int(settings.CANDLE_PUBLISH_MAX_AGE_S * SECOND_US) - MINUTE_US
+    recent = [bar for bar in bars if bar.time_us >= since_us]
+    if recent:
+        names = Instrument.objects.in_bulk({bar.instrument_id for bar in recent})
+        known = [(bar, names[bar.instrument_id].symbol) for bar in recent if bar.instrument_id in names]
+        publish([_message(bar, symbol, now_us) for bar, symbol in known])
 
 
 def _message(bar: Bar, symbol: str, now_us: int) -> Message:
