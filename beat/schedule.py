@@ -54,6 +54,7 @@ def entries() -> list[Entry]:
         every(settings.RESIDENT_ASK_INTERVAL_S, "worker.ensure_residents"),
         every(settings.SIGNAL_INTERVAL_S, "signals.run_strategies", "1m"),
         Entry("ingestion.keep_partitions", "ingestion.keep_partitions", at=At(minute="7"), expire_s=3000),
+        Entry("ingestion.keep_calendars", "ingestion.keep_calendars", at=At(minute="37"), expire_s=3000),
         Entry("worker.tidy", "worker.tidy", at=At(minute="23"), expire_s=3000),
         *(
             every(settings.PULSE_INTERVAL_S, "worker.pulse", queue, name=f"worker.pulse {queue}", queue=queue)
