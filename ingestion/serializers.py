@@ -11,8 +11,6 @@ from ingestion.candles import INTERVALS
 from ingestion.models import Instrument
 
 ROWS_MAX: Final = 1000
-# A symbol stands in addresses and in topics: neither spaces nor what either reads as its own.
-SYMBOL: Final = re.compile(r"[^\s:?#/%*\\]{1,32}")
 PLACE: Final = re.compile(r"(\d{1,18}):(\d{1,4}):(\d{1,18})")
 
 
@@ -26,7 +24,7 @@ class InstrumentSerializer(serializers.ModelSerializer):
 
     def validate_symbol(self, value: str) -> str:
         symbol = symbols.normalize(value)
-        if not SYMBOL.fullmatch(symbol):
+        if not symbols.SYMBOL.fullmatch(symbol):
             raise serializers.ValidationError(
                 "A symbol has up to 32 characters, without spaces and none of : ? # % * \\"
             )

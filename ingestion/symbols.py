@@ -8,6 +8,7 @@ who has the name now; where nobody has, who had it last. `resolve(name, at)` ask
 """
 
 import datetime as dt
+import re
 import threading
 import time
 from collections.abc import Iterable
@@ -26,6 +27,8 @@ from ingestion.providers import PROVIDERS
 CACHE_TTL_S: Final = 5.0
 CACHE_MAX_NAMES: Final = 10_000
 NAME_MAX_LENGTH: Final = 64
+# A symbol of ours stands in addresses and in topics: neither spaces nor what either reads as its own.
+SYMBOL: Final = re.compile(r"[^\s:?#/%*\\]{1,32}")
 
 
 _NEVER: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
