@@ -57,7 +57,7 @@ class BinanceCandles:
     """`/api/v3/klines`: oldest first from `startTime`, `endTime` included, 1,000 rows at most."""
 
     rows_per_call = ROWS
-    intervals = INTERVALS
+    intervals: tuple[str, ...] = INTERVALS
 
     def candles_call(self, symbol: str, interval: str, from_us: int, until_us: int, now_us: int) -> Call:
         params = {
