@@ -1,16 +1,18 @@
-"""Binance spot: combined market streams. Pure.
+"""Binance spot: combined market streams, and the snapshot that a book begins with. Pure.
 
 https://github.com/binance/binance-spot-api-docs/blob/master/web-socket-streams.md
 """
 
 from collections.abc import Callable, Sequence
-from math import inf
 from typing import Any, Final
 from urllib.parse import quote as percent_encoded
 
 import msgspec
 
+from ingestion.candles import INTERVALS
 from ingestion.providers.provider import (
+    BARS,
+    BOOK,
     QUOTES,
     TICKER,
     TRADES,
@@ -24,20 +26,34 @@ from ingestion.providers.provider import (
     Unknown,
     VenueError,
 )
-from ingestion.ticks import BUY, SELL, Quote, Ticker, Trade
+from ingestion.providers.wire import Amount, Id, Price, Symbol, Unreadable, batches, sane_bar
+from ingestion.rest.call import Call
+from ingestion.ticks import BUY, SELL, BookDelta, BookSnapshot, Quote, Ticker, Trade, VenueBar
 
-STREAM_OF_KIND: Final = {TRADES: "trade", QUOTES: "bookTicker", TICKER: "ticker"}
-KIND_OF_STREAM: Final = {stream: kind for kind, stream in STREAM_OF_KIND.items()}
+STREAM_OF_KIND: Final = {
+    TRADES: "trade",
+    QUOTES: "bookTicker",
+    TICKER: "ticker",
+    BOOK: "depth@100ms",
+    BARS: "kline_1m",
+}
+# All that is read, whether or not it is what we ask for.
+KIND_OF_STREAM: Final = (
+    {stream: kind for kind, stream in STREAM_OF_KIND.items()}
+    | {"aggTrade": TRADES, "miniTicker": TICKER, "depth": BOOK}
+    | {f"depth{levels}{speed}": BOOK for levels in (5, 10, 20) for speed in ("", "@100ms")}
+    | {f"kline_{interval}": BARS for interval in INTERVALS}
+)
 
 # No limit on the names of one request is documented; far longer requests have been refused.
 NAMES_PER_REQUEST: Final = 200
 
 # Its documented limits are 5 messages a second, 1,024 streams, 300 connections in 5 minutes, 24 hours. It pings every
-# 20 s, so that 60 s without a frame means three lost pings.
+# 20 s, so that 60 s without a frame means three lost pings. Our pongs count too: four messages at most in any second.
 LIMITS: Final = Limits(
     max_frame_bytes=8 * 1024 * 1024,
-    messages_per_s=4.0,
-    message_burst=3,
+    messages_per_s=3.0,
+    message_burst=1,
     streams_per_connection=1024,
     connects_per_s=1.0,
     connect_burst=5,
@@ -45,7 +61,13 @@ LIMITS: Final = Limits(
     rotate_after_s=23 * 3600.0,
 )
 
-LARGEST_ID: Final = 2**63 - 1
+# An aggregate trade's own number is another one than its trades': moved out of their way, so that neither is ever
+# taken for the other.
+AGGREGATE_IDS: Final = 2**62
+
+# What a snapshot of so many levels a side costs of 6,000 a minute.
+DEPTH_WEIGHTS: Final = {100: 5, 500: 25, 1000: 50, 5000: 250}
+DEPTH_MAX: Final = max(DEPTH_WEIGHTS)
 
 QUOTE_CURRENCIES: Final = (
     "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USD1", "USDP", "USD", "DAI", "BTC", "ETH", "BNB", "SOL", "XRP", "TRX",
@@ -54,46 +76,78 @@ QUOTE_CURRENCIES: Final = (
 )  # fmt: skip
 _LONGEST_FIRST: Final = sorted(QUOTE_CURRENCIES, key=len, reverse=True)
 
+Levels = tuple[tuple[Price, Amount], ...]
+
 
 class _Trade(msgspec.Struct, gc=False):
-    s: str
-    t: int
-    p: float
-    q: float
+    s: Symbol
+    t: Id
+    p: Amount
+    q: Amount
+    T: int
+    m: bool
+
+
+class _Aggregate(msgspec.Struct, gc=False):
+    s: Symbol
+    a: Id
+    p: Amount
+    q: Amount
     T: int
     m: bool
 
 
 class _BookTicker(msgspec.Struct, gc=False):
-    u: int
-    s: str
-    b: float
-    B: float
-    a: float
-    A: float
+    u: Id
+    s: Symbol
+    b: Amount
+    B: Amount
+    a: Amount
+    A: Amount
 
 
 class _Ticker(msgspec.Struct, gc=False):
-    s: str
+    s: Symbol
     E: int
-    c: float
-    o: float
-    h: float
-    l: float  # noqa: E741 - the venue's name
-    v: float
-    q: float
+    c: Amount
+    o: Amount
+    h: Amount
+    l: Amount  # noqa: E741 - the venue's name
+    v: Amount
+    q: Amount
 
 
-class _TradeFrame(msgspec.Struct, gc=False):
-    data: _Trade
+class _Depth(msgspec.Struct, gc=False):
+    s: Symbol
+    E: int
+    U: Id
+    u: Id
+    b: Levels
+    a: Levels
 
 
-class _BookTickerFrame(msgspec.Struct, gc=False):
-    data: _BookTicker
+class _Snapshot(msgspec.Struct, gc=False):
+    last_update_id: Id = msgspec.field(name="lastUpdateId")
+    bids: Levels
+    asks: Levels
 
 
-class _TickerFrame(msgspec.Struct, gc=False):
-    data: _Ticker
+class _Candle(msgspec.Struct, gc=False):
+    t: int
+    i: str
+    o: Price
+    h: Price
+    l: Price  # noqa: E741 - the venue's name
+    c: Price
+    v: Amount
+    q: Amount
+    n: Id
+    x: bool
+
+
+class _Kline(msgspec.Struct, gc=False):
+    s: Symbol
+    k: _Candle
 
 
 class _Error(msgspec.Struct):
@@ -118,37 +172,28 @@ class _AnyFrame(msgspec.Struct):
     msg: str = ""
 
 
-# Not strict: prices are decimal strings, which the decoder turns into the nearest float64 itself.
-_any = msgspec.json.Decoder(_AnyFrame, strict=False).decode
-_trade_frame = msgspec.json.Decoder(_TradeFrame, strict=False).decode
-_book_ticker_frame = msgspec.json.Decoder(_BookTickerFrame, strict=False).decode
-_ticker_frame = msgspec.json.Decoder(_TickerFrame, strict=False).decode
-_trade = msgspec.json.Decoder(_Trade, strict=False).decode
-_book_ticker = msgspec.json.Decoder(_BookTicker, strict=False).decode
-_ticker = msgspec.json.Decoder(_Ticker, strict=False).decode
-
-
-class _Unreadable(ValueError):
-    """Why a frame that is good JSON cannot be taken."""
-
-
 def _time_us(time: int) -> int:
     """Milliseconds (13 digits) or microseconds (16 digits) since 1970 as microseconds: the venue sends either."""
     if 1_000_000_000_000 <= time < 10_000_000_000_000:
         return time * 1000
     if 1_000_000_000_000_000 <= time < 10_000_000_000_000_000:
         return time
-    raise _Unreadable(f"time {time} is neither in milliseconds nor in microseconds")
+    raise Unreadable(f"time {time} is neither in milliseconds nor in microseconds")
 
 
 def _read_trade(d: _Trade, received_us: int) -> Trade:
     """{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,"p":"61837.63000000","q":"0.02000000",
     "T":1723161255342,"m":true,"M":true}"""
-    # Chained comparisons are false for NaN.
-    if not (0 <= d.p < inf and 0 <= d.q < inf and d.s and 0 <= d.t <= LARGEST_ID):
-        raise _Unreadable("a trade's symbol, id, price or quantity makes no sense")
     # `m`: the buyer was the maker, so the taker sold.
     return Trade(d.s, _time_us(d.T), received_us, d.t, d.p, d.q, SELL if d.m else BUY)
+
+
+def _read_aggregate(d: _Aggregate, received_us: int) -> Trade:
+    """{"e":"aggTrade","E":1675759520848,"s":"ETHUSDT","a":226532,"p":"1632.46000000","q":"0.34305000","f":228423,
+    "l":228423,"T":1675759520847,"m":false,"M":true}: what one order took at one price."""
+    if d.a >= AGGREGATE_IDS:
+        raise Unreadable("an aggregate trade's id beyond all that were given")
+    return Trade(d.s, _time_us(d.T), received_us, AGGREGATE_IDS + d.a, d.p, d.q, SELL if d.m else BUY)
 
 
 def _read_book_ticker(d: _BookTicker, received_us: int) -> Quote:
@@ -156,33 +201,79 @@ def _read_book_ticker(d: _BookTicker, received_us: int) -> Quote:
 
     The venue gives no time for it.
     """
-    if not (0 <= d.b < inf and 0 <= d.B < inf and 0 <= d.a < inf and 0 <= d.A < inf and d.s and 0 <= d.u <= LARGEST_ID):
-        raise _Unreadable("a quote's symbol, id, prices or quantities make no sense")
     return Quote(d.s, received_us, received_us, d.u, d.b, d.B, d.a, d.A)
 
 
 def _read_ticker(d: _Ticker, received_us: int) -> Ticker:
     """{"e":"24hrTicker","E":1672515782136,"s":"BNBBTC","c":"0.0025","o":"0.0010","h":"0.0025","l":"0.0010",
-    "v":"10000","q":"18", …}: of the last 24 hours, not of a calendar day."""
-    if not (d.s and all(0 <= x < inf for x in (d.c, d.o, d.h, d.l, d.v, d.q))):
-        raise _Unreadable("a ticker's symbol, prices or volumes make no sense")
+    "v":"10000","q":"18", …}: of the last 24 hours, not of a calendar day. `24hrMiniTicker` has just these."""
     return Ticker(d.s, _time_us(d.E), received_us, d.c, d.o, d.h, d.l, d.v, d.q)
 
 
-# By what follows the `@` of a stream's name: the decoder of the whole frame, and the reader of its payload.
+def _read_depth(d: _Depth, received_us: int) -> BookDelta:
+    """{"e":"depthUpdate","E":1633998512068,"s":"NKNUSDT","U":499869750,"u":499869752,
+    "b":[["0.35130000","6195.00000000"]],"a":[["0.34640000","0.00000000"]]}"""
+    if d.u < d.U:
+        raise Unreadable("a change of the book that ends before it begins")
+    return BookDelta(d.s, _time_us(d.E), received_us, d.b, d.a, d.U, d.u)
+
+
+def _read_kline(d: _Kline, received_us: int) -> Said:
+    """{"e":"kline","E":1672515782136,"s":"BNBBTC","k":{"t":1672515780000,"T":1672515839999,"s":"BNBBTC","i":"1m",
+    "o":"0.0010","c":"0.0020","h":"0.0025","l":"0.0015","v":"1000","n":100,"x":false,"q":"1.0000", …}}
+
+    `x`: closed.
+    """
+    k = d.k
+    if k.i not in INTERVALS:
+        return Unknown(f"kline_{k.i}")
+    return sane_bar(VenueBar(d.s, k.i, _time_us(k.t), received_us, k.o, k.h, k.l, k.c, k.v, k.q, k.n, k.x))
+
+
 _Reader = Callable[[Any, int], Said]
-_COMBINED: Final[dict[bytes, tuple[Callable[[bytes], Any], _Reader]]] = {
-    b"trade": (_trade_frame, _read_trade),
-    b"bookTicker": (_book_ticker_frame, _read_book_ticker),
-    b"ticker": (_ticker_frame, _read_ticker),
+
+
+def _decoder(payload: Any) -> Callable[[bytes], Any]:
+    # Not strict: prices are decimal strings, which the decoder turns into the nearest float64 itself.
+    return msgspec.json.Decoder(payload, strict=False).decode
+
+
+def _frame_decoder(payload: Any) -> Callable[[bytes], Any]:
+    return _decoder(msgspec.defstruct("_Frame", [("data", payload)], gc=False))
+
+
+# By the event's type `e`: its payload, and what reads it.
+_EVENTS: Final[dict[str, tuple[Any, _Reader]]] = {
+    "trade": (_Trade, _read_trade),
+    "aggTrade": (_Aggregate, _read_aggregate),
+    "24hrTicker": (_Ticker, _read_ticker),
+    "24hrMiniTicker": (_Ticker, _read_ticker),
+    "depthUpdate": (_Depth, _read_depth),
+    "kline": (_Kline, _read_kline),
 }
-# By the event's type `e`, for frames that no stream name wraps.
-_RAW: Final[dict[str, tuple[Callable[[bytes], Any], _Reader]]] = {
-    "trade": (_trade, _read_trade),
-    "24hrTicker": (_ticker, _read_ticker),
-}
+# The same by what follows the `@` of a stream's name; a book's best carries no type.
+_STREAMS: Final[dict[str, tuple[Any, _Reader]]] = {
+    "trade": _EVENTS["trade"],
+    "aggTrade": _EVENTS["aggTrade"],
+    "bookTicker": (_BookTicker, _read_book_ticker),
+    "ticker": _EVENTS["24hrTicker"],
+    "miniTicker": _EVENTS["24hrMiniTicker"],
+    "depth": _EVENTS["depthUpdate"],
+    "depth@100ms": _EVENTS["depthUpdate"],
+    "depth@1000ms": _EVENTS["depthUpdate"],
+} | {f"kline_{interval}": _EVENTS["kline"] for interval in INTERVALS}
+
+_COMBINED: Final = {name.encode(): (_frame_decoder(payload), read) for name, (payload, read) in _STREAMS.items()}
+_UNWRAPPED: Final = {name: (_decoder(payload), read) for name, (payload, read) in _STREAMS.items()}
+_RAW: Final = {name: (_decoder(payload), read) for name, (payload, read) in _EVENTS.items()}
+_PARTIAL: Final = frozenset(name for name in KIND_OF_STREAM if name.startswith("depth") and name not in _STREAMS)
+_any: Final = _decoder(_AnyFrame)
+_book_ticker: Final = _decoder(_BookTicker)
+_snapshot: Final = _decoder(_Snapshot)
+
 _HEAD: Final = b'{"stream":"'
 _LONGEST_NAME: Final = 256
+SHUTDOWN: Final = "serverShutdown"
 
 
 def decode(frame: bytes | str, received_us: int) -> list[Said]:
@@ -194,7 +285,7 @@ def decode(frame: bytes | str, received_us: int) -> list[Said]:
     try:
         raw = frame.encode() if isinstance(frame, str) else frame
         if len(raw) > LIMITS.max_frame_bytes:
-            raise _Unreadable("too long")
+            raise Unreadable("too long")
         # The stream's name stands first and tells the rest's type, so that one typed decode does it all.
         if raw.startswith(_HEAD):
             end = raw.find(b'"', len(_HEAD), _LONGEST_NAME)
@@ -202,7 +293,7 @@ def decode(frame: bytes | str, received_us: int) -> list[Said]:
             if known is not None:
                 return [known[1](known[0](raw).data, received_us)]
         return [_decode_any(raw, received_us)]
-    except (msgspec.DecodeError, UnicodeError, _Unreadable, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, Unreadable, RecursionError) as error:
         raise MalformedFrame(frame, str(error)) from error
 
 
@@ -222,28 +313,33 @@ def _decode_any(raw: bytes, received_us: int) -> Said:
     if frame.u is not None and frame.B is not None:
         return _read_book_ticker(_book_ticker(raw), received_us)
     if frame.last_update_id is not None:
+        # Of which symbol only a stream's name would tell.
         return Unknown("depth")
-    raise _Unreadable("neither an event nor an answer")
+    raise Unreadable("neither an event nor an answer")
 
 
 def _decode_stream(stream: str, data: bytes, received_us: int) -> Said:
     """The payload of a combined frame."""
-    if stream == "!serverShutdown":
+    if stream == f"!{SHUTDOWN}":
         return Shutdown(_announced_us(_any(data).E, received_us) if data else received_us)
-    kind = stream.partition("@")[2]
-    if kind == "trade":
-        return _read_trade(_trade(data), received_us)
-    if kind == "bookTicker":
-        return _read_book_ticker(_book_ticker(data), received_us)
-    if kind == "ticker":
-        return _read_ticker(_ticker(data), received_us)
+    symbol, _, kind = stream.partition("@")
+    known = _UNWRAPPED.get(kind)
+    if known is not None:
+        return known[1](known[0](data), received_us)
+    if kind in _PARTIAL and symbol:
+        return _read_partial(_snapshot(data), symbol.upper(), received_us)
     return Unknown(stream)
+
+
+def _read_partial(d: _Snapshot, symbol: str, received_us: int) -> BookSnapshot:
+    """{"lastUpdateId":160,"bids":[["0.0024","10"]],"asks":[["0.0026","100"]]}: neither symbol nor time."""
+    return BookSnapshot(symbol, received_us, received_us, d.last_update_id, d.bids, d.asks)
 
 
 def _decode_event(frame: _AnyFrame, raw: bytes, received_us: int) -> Said:
     """A payload that came alone."""
     assert frame.e is not None
-    if frame.e == "serverShutdown":
+    if frame.e == SHUTDOWN:
         return Shutdown(_announced_us(frame.E, received_us))
     known = _RAW.get(frame.e)
     if known is None:
@@ -271,10 +367,9 @@ def guess_symbol(symbol: str) -> tuple[str, str] | None:
 
 
 def _asks(method: str, streams: Sequence[str], first_id: int) -> list[Ask]:
-    parts = [tuple(streams[at : at + NAMES_PER_REQUEST]) for at in range(0, len(streams), NAMES_PER_REQUEST)]
     return [
         Ask(msgspec.json.encode({"method": method, "params": names, "id": request_id}).decode(), request_id, names)
-        for request_id, names in enumerate(parts, first_id)
+        for request_id, names in enumerate(batches(streams, NAMES_PER_REQUEST), first_id)
     ]
 
 
@@ -282,11 +377,11 @@ class Binance:
     """The `Provider`. It subscribes to an unknown symbol without complaint: names are checked before."""
 
     name = "binance"
-    kinds: tuple[str, ...] = (TRADES, QUOTES, TICKER)
+    kinds: tuple[str, ...] = (TRADES, QUOTES, TICKER, BOOK, BARS)
     limits = LIMITS
     acknowledges = True
     counts_trades = True
-    book: BookRule | None = None
+    book: BookRule | None = BookRule.SNAPSHOT_BY_REST
     needs_key = False
 
     def __init__(self, source: int) -> None:
@@ -317,3 +412,22 @@ class Binance:
 
     def base_quote(self, symbol: str) -> tuple[str, str] | None:
         return guess_symbol(symbol)
+
+    def book_call(self, symbol: str, limit: int) -> Call:
+        """The question for a book of the best `limit` levels a side: the more, the dearer."""
+        if not 1 <= limit <= DEPTH_MAX:
+            raise ValueError(f"a book of {limit} levels")
+        weight = next(cost for most, cost in DEPTH_WEIGHTS.items() if limit <= most)
+        return Call(self.name, "/api/v3/depth", {"symbol": symbol, "limit": str(limit)}, weight=weight)
+
+    def read_book(self, body: bytes, symbol: str, received_us: int) -> BookDelta:
+        """Its answer: {"lastUpdateId":1027024,"bids":[["4.00000000","431.00000000"], …],"asks":[…]}, without a time.
+
+        Raises MalformedFrame.
+        """
+        try:
+            d = _snapshot(body)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise MalformedFrame(body, str(error)) from error
+        last = d.last_update_id
+        return BookDelta(symbol, received_us, received_us, d.bids, d.asks, last, last, snapshot=True)

@@ -24,7 +24,19 @@ from ingestion.providers import (
     VenueError,
 )
 from ingestion.providers.binance import decode, guess_symbol
-from ingestion.ticks import BUY, SELL, Quote, Ticker, Trade, pack_trades, unpack_trades
+from ingestion.rest.call import Call
+from ingestion.ticks import (
+    BUY,
+    SELL,
+    BookDelta,
+    BookSnapshot,
+    Quote,
+    Ticker,
+    Trade,
+    VenueBar,
+    pack_trades,
+    unpack_trades,
+)
 from tests.ingestion.recordings import expected, frames
 
 BINANCE = PROVIDERS["binance"]
@@ -47,9 +59,17 @@ SHAPES = {
     "error_seen": VenueError(4, "Too many subscriptions", 19),
     "shutdown_raw": Shutdown(1769596201000000),
     "shutdown": Shutdown(1769596201000000),
-    "agg_trade": Unknown("btcusdt@aggTrade"),
-    "kline": Unknown("btcusdt@kline_1m"),
-    "depth": Unknown("btcusdt@depth@100ms"),
+    "unknown_field": Trade("BTCUSDT", 1769596201000000, NOW_US, 705291099, 4149.74, 0.4387, SELL),
+    "unknown_stream": Unknown("btcusdt@avgPrice"),
+    "agg_trade": Trade("BTCUSDT", 1769596201000000, NOW_US, 2**62 + 26129, 50000.5, 0.5, SELL),
+    "agg_trade_raw": Trade("ETHUSDT", 1769596201000000, NOW_US, 2**62 + 226532, 1632.46, 0.34305, BUY),
+    "kline": VenueBar("BTCUSDT", "1m", 1769596200000000, NOW_US, 1, 3, 0.5, 2, 10, 18, 4, final=False),
+    "kline_closed": VenueBar("BTCUSDT", "1h", 1769594400000000, NOW_US, 1, 3, 0.5, 2, 10, 18, 4, final=True),
+    "kline_strange": Unknown("kline_3d"),
+    "depth": BookDelta("BTCUSDT", 1769596201001000, NOW_US, ((50000.1, 0),), ((50000.2, 100),), 157, 160),
+    "depth_raw": BookDelta("BTCUSDT", 1769596201001000, NOW_US, ((50000.1, 0),), (), 157, 160),
+    "depth_20": BookSnapshot("BTCUSDT", NOW_US, NOW_US, 160, ((50000.1, 10),), ((50000.2, 100),)),
+    "mini_ticker": Ticker("BTCUSDT", 1786539510015000, NOW_US, 64117.99, 64330.6, 64500, 63238, 14724.65375, 940099726),
     "depth_partial": Unknown("depth"),
     "array_stream": Unknown("!miniTicker@arr"),
 }
@@ -180,8 +200,8 @@ def test_a_decimal_text_becomes_the_nearest_float(digits, places):
 
 
 def test_requests_carry_at_most_200_names_and_consecutive_ids():
-    names = BINANCE.streams([f"S{i}" for i in range(150)])
-    assert names[:3] == ["s0@trade", "s0@bookTicker", "s0@ticker"]
+    names = BINANCE.streams([f"S{i}" for i in range(90)])
+    assert names[:5] == ["s0@trade", "s0@bookTicker", "s0@ticker", "s0@depth@100ms", "s0@kline_1m"]
     requests = [json.loads(ask.message) for ask in BINANCE.subscribe(names, 7)]
     assert [r["id"] for r in requests] == [7, 8, 9]
     assert [len(r["params"]) for r in requests] == [200, 200, 50]
@@ -203,6 +223,100 @@ def test_the_url_is_the_combined_endpoint_with_encoded_names():
 
 def test_only_the_kinds_asked_for_are_named():
     assert BINANCE.streams(["BTCUSDT"], ["trades"]) == ["btcusdt@trade"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("btcusdt@aggTrade", "trades"),
+        ("btcusdt@miniTicker", "ticker"),
+        ("btcusdt@depth", "book"),
+        ("btcusdt@depth20@100ms", "book"),
+        ("btcusdt@kline_4h", "bars"),
+    ],
+)
+def test_other_streams_of_the_same_kinds_are_known_too(name, kind):
+    assert BINANCE.stream(name) == (kind, "BTCUSDT")
+
+
+def test_an_aggregate_is_never_taken_for_a_trade_of_the_same_number():
+    trade = said(TRADE)[0]
+    aggregate = said({**TRADE, "e": "aggTrade", "a": TRADE["t"]}, "btcusdt@aggTrade")[0]
+    assert (trade.trade_id, aggregate.trade_id) == (1, 2**62 + 1)
+
+
+@pytest.mark.parametrize(
+    ("limit", "weight"), [(1, 5), (100, 5), (101, 25), (500, 25), (1000, 50), (1001, 250), (5000, 250)]
+)
+def test_a_book_costs_by_its_depth(limit, weight):
+    call = Call("binance", "/api/v3/depth", {"symbol": "BTCUSDT", "limit": str(limit)}, weight=weight)
+    assert BINANCE.book_call("BTCUSDT", limit) == call
+
+
+@pytest.mark.parametrize("limit", [0, 5001])
+def test_no_book_is_deeper_than_the_venue_gives(limit):
+    with pytest.raises(ValueError):
+        BINANCE.book_call("BTCUSDT", limit)
+
+
+def test_a_books_answer_is_its_snapshot():
+    body = (FRAMES / "depth_partial.json").read_bytes()
+    assert BINANCE.read_book(body, "BTCUSDT", NOW_US) == BookDelta(
+        "BTCUSDT", NOW_US, NOW_US, ((50000.1, 10),), ((50000.2, 100),), 160, 160, snapshot=True
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b'{"code":-1121,"msg":"Invalid symbol."}',
+        b'{"lastUpdateId":1,"bids":[["-1","1"]],"asks":[]}',
+        b'{"lastUpdateId":1,"bids":[["1"]],"asks":[]}',
+        b'{"lastUpdateId":1,"bids":[["0","1"]],"asks":[]}',
+        b'{"lastUpdateId":1,"bids":null,"asks":[]}',
+    ],
+)
+def test_an_answer_that_is_no_book_is_refused(body):
+    with pytest.raises(MalformedFrame):
+        BINANCE.read_book(body, "BTCUSDT", NOW_US)
+
+
+DEPTH = {"e": "depthUpdate", "E": 1769596201001, "s": "BTCUSDT", "U": 1, "u": 2, "b": [], "a": []}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"U": 3},
+        {"u": -1},
+        {"s": ""},
+        {"E": 0},
+        {"b": [["1"]]},
+        {"b": [["1", "-1"]]},
+        {"a": [["NaN", "1"]]},
+        {"a": [["1", "inf"]]},
+        {"a": [["0", "1"]]},
+        {"a": None},
+        {"b": [[["1"], "1"]]},
+    ],
+)
+def test_a_change_of_the_book_with_an_impossible_part_is_malformed(change):
+    with pytest.raises(MalformedFrame):
+        said(DEPTH | change, "btcusdt@depth")
+
+
+KLINE = {"t": 1769596200000, "i": "1m", "o": "2", "h": "3", "l": "1", "c": "2", "v": "1", "q": "2", "n": 1, "x": True}
+
+
+@pytest.mark.parametrize(
+    "change", [{"h": "1.5"}, {"l": "2.5"}, {"v": "-1"}, {"o": "0"}, {"x": "perhaps"}, {"t": 5}, {"n": -1}, {"c": "nan"}]
+)
+def test_a_candle_that_contradicts_itself_is_malformed(change):
+    assert said({"e": "kline", "s": "BTCUSDT", "k": KLINE}, "btcusdt@kline_1m")[0].final
+    with pytest.raises(MalformedFrame):
+        said({"e": "kline", "s": "BTCUSDT", "k": KLINE | change}, "btcusdt@kline_1m")
 
 
 @pytest.mark.parametrize(
@@ -250,7 +364,8 @@ def test_a_recording_gives_what_an_independent_computation_found(name, files):
                     trades.append(value)
     assert kinds[Trade] == truth["trades"]
     assert kinds[Quote] == truth["kinds"]["btcusdt@bookTicker"]
-    assert kinds[Unknown] == truth["kinds"]["btcusdt@depth@100ms"] + truth["kinds"]["snapshot"]
+    assert kinds[BookDelta] == truth["kinds"]["btcusdt@depth@100ms"]
+    assert kinds[Unknown] == truth["kinds"]["snapshot"]
     assert len({t.trade_id for t in trades}) == trades[-1].trade_id - trades[0].trade_id + 1 == len(trades)
     # float64 gives back each decimal as it came, so that sums of the texts are exact.
     volume = sum(Decimal(repr(t.quantity)) for t in trades)
