@@ -55,6 +55,8 @@ def entries() -> list[Entry]:
         every(settings.SIGNAL_INTERVAL_S, "signals.run_strategies", "1m"),
         Entry("ingestion.keep_partitions", "ingestion.keep_partitions", at=At(minute="7"), expire_s=3000),
         Entry("ingestion.keep_calendars", "ingestion.keep_calendars", at=At(minute="37"), expire_s=3000),
+        every(settings.WATCHLIST_INTERVAL_S, "ingestion.want_watched", queue=queues.POLLING),
+        Entry("ingestion.refresh_instruments", "ingestion.refresh_instruments", at=At("41", "3"), expire_s=36_000),
         Entry("worker.tidy", "worker.tidy", at=At(minute="23"), expire_s=3000),
         *(
             every(settings.PULSE_INTERVAL_S, "worker.pulse", queue, name=f"worker.pulse {queue}", queue=queue)

@@ -5,17 +5,22 @@ process too) is forgotten after its time.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from worker.redis import client, key
 
 
 def want(owner: str, instrument_ids: Iterable[int], ttl_s: float) -> None:
     """`owner` (such as `portfolio:7`) wants these for `ttl_s` seconds from now. Asking again prolongs."""
+    want_all({owner: instrument_ids}, ttl_s)
+
+
+def want_all(wishes: Mapping[str, Iterable[int]], ttl_s: float) -> None:
+    """The wishes of many owners at once."""
     until = time.time() + ttl_s
-    wishes = {f"{owner} {instrument_id}": until for instrument_id in instrument_ids}
-    if wishes:
-        client().zadd(_key(), wishes)
+    scores = {f"{owner} {instrument_id}": until for owner, ids in wishes.items() for instrument_id in ids}
+    if scores:
+        client().zadd(_key(), scores)
 
 
 def wanted() -> set[int]:

@@ -1,16 +1,20 @@
 """The market's periodic work. The long-lived tasks are in `listener.py` and `writer.py`."""
 
 import datetime as dt
+import logging
 
 from celery import shared_task
 
-from ingestion import partitions, sessions, store
+from ingestion import control, http, listings, partitions, sessions, store, watchlists
 
 # Celery looks for tasks in this module alone.
 from ingestion.listener import listen
+from ingestion.rest.listing import ListingError
 from ingestion.writer import persist
 
-__all__ = ["keep_calendars", "keep_partitions", "listen", "persist"]
+__all__ = ["keep_calendars", "keep_partitions", "listen", "persist", "refresh_instruments", "want_watched"]
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name="ingestion.keep_partitions", ignore_result=True, acks_late=True)
@@ -33,3 +37,27 @@ def keep_calendars() -> int:
     Returns how many were missing or outdated.
     """
     return len(sessions.keep(dt.datetime.now(dt.UTC)))
+
+
+@shared_task(name="ingestion.want_watched", ignore_result=True, time_limit=60)
+def want_watched() -> int:
+    """Tell the feeds what is on people's watchlists. Returns how many instruments."""
+    return watchlists.want_all()
+
+
+@shared_task(name="ingestion.refresh_instruments", ignore_result=True, acks_late=True, time_limit=600)
+def refresh_instruments() -> int:
+    """Read the lists of this installation's venues: status, steps, what is delisted. Re-running changes nothing.
+
+    Returns how many of the lists were read; the others are told in the log, and read tomorrow.
+    """
+    read = 0
+    for provider in control.configured():
+        if provider not in listings.READERS:
+            continue
+        try:
+            listings.refresh(provider)
+            read += 1
+        except (http.OverBudget, http.Refused, http.Unreachable, ListingError, listings.Suspicious) as error:
+            logger.warning("%s: its list of instruments could not be read: %s", provider, error)
+    return read

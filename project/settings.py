@@ -187,6 +187,14 @@ ASSET_ALIASES = env.dict("ASSET_ALIASES", default={"XBT": "BTC", "XDG": "DOGE"})
 # Best first: which source's price counts where several know an instrument.
 SOURCE_ORDER = env.list("SOURCE_ORDER", default=["binance", "coinbase", "kraken", "finnhub", "simulated"])
 
+MAX_WATCHLISTS_PER_USER = env.int("MAX_WATCHLISTS_PER_USER", 20)
+MAX_ITEMS_PER_WATCHLIST = env.int("MAX_ITEMS_PER_WATCHLIST", 200)
+# What is watched is told to the feeds so often, and followed for so long after it was last told.
+WATCHLIST_INTERVAL_S = env.float("WATCHLIST_INTERVAL_S", 30.0)
+WATCHLIST_DEMAND_TTL_S = env.float("WATCHLIST_DEMAND_TTL_S", 120.0)
+# Close prices that one request may bring.
+PRICES_MAX_ROWS = env.int("PRICES_MAX_ROWS", 10_000)
+
 BINANCE_WS_URL = env.str("BINANCE_WS_URL", "wss://data-stream.binance.vision")
 BINANCE_REST_URL = env.str("BINANCE_REST_URL", "https://data-api.binance.vision")
 COINBASE_WS_URL = env.str("COINBASE_WS_URL", "wss://advanced-trade-ws.coinbase.com")
@@ -297,6 +305,10 @@ LISTENER_TOO_MANY_RETRY_S = env.float("LISTENER_TOO_MANY_RETRY_S", 60.0)
 LISTENER_REFRESH_INTERVAL_S = env.float("LISTENER_REFRESH_INTERVAL_S", 5.0)
 # What waits for a thread to store it (refused ticks, venue bars, holes); further ones are counted and dropped.
 LISTENER_HAND_OFF_MAX = env.int("LISTENER_HAND_OFF_MAX", 20_000)
+# A skipped trade id is a hole if its trade does not come within so long after all; what an earlier listener missed
+# is one if its newest trade is no older than this.
+TRADE_HOLE_GRACE_S = env.float("TRADE_HOLE_GRACE_S", 2.0)
+TRADE_HOLE_AGE_MAX_S = env.float("TRADE_HOLE_AGE_MAX_S", 24 * 3600.0)
 # Levels a side that are told of a book, and how old its newest change may be before it is called stale.
 BOOK_DEPTH_MAX = env.int("BOOK_DEPTH_MAX", 50)
 BOOK_FRESH_S = env.float("BOOK_FRESH_S", 10.0)
