@@ -6,7 +6,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.permissions import AllowAny
 
-from project import health, views
+from project import health, status, views
 
 urlpatterns = [
     path("", views.market),
@@ -14,6 +14,10 @@ urlpatterns = [
     path("accounts/logout/", LogoutView.as_view()),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("realtime/status/", status.status),
+    path("realtime/health/", status.health),
+    path("realtime/websocket-info/", status.websocket_info),
+    path("docs/asyncapi.json", status.asyncapi_document),
     path("admin/", admin.site.urls),
     path("api/", include("worker.urls")),
     path("api/", include("streaming.urls")),

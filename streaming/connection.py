@@ -39,6 +39,9 @@ class Writer(Protocol):
     def last_heard(self) -> float:
         """Loop time of the client's last sign of life, protocol pongs included; infinite where that is not known."""
 
+    def echo_s(self) -> float | None:
+        """How long the client takes to answer a ping; None where that is not known."""
+
     def close(self, code: int, reason: str) -> None: ...
 
 
@@ -46,7 +49,14 @@ class Connection:
     """All methods run on the hub's event loop."""
 
     def __init__(
-        self, hub: Hub, dialect: Dialect, writer: Writer, opening: Opening, identity: Identity, lease: Lease
+        self,
+        hub: Hub,
+        dialect: Dialect,
+        writer: Writer,
+        opening: Opening,
+        identity: Identity,
+        lease: Lease,
+        address: str,
     ) -> None:
         self.hub, self.dialect, self.writer = hub, dialect, writer
         self.opening, self.identity, self.lease = opening, identity, lease
@@ -54,6 +64,7 @@ class Connection:
         self.outbox = Outbox(settings.OUTBOX_QUEUE_MAX, settings.OUTBOX_BATCH_MAX)
         self.followers: dict[str, Follower] = {}
         self._closed = False
+        self.address, self.since, self.dropped = address, now_us() / 1e6, 0
         self.batch = False
         self.interval_s = settings.STREAM_INTERVAL_MS / 1000
         self._loop = asyncio.get_running_loop()
@@ -65,6 +76,10 @@ class Connection:
     @property
     def user(self) -> Any:
         return self.identity.user
+
+    def followed(self) -> list[str]:
+        """The topics' canonical names."""
+        return [follower.grant.address.topic for follower in self.followers.values()]
 
     # --- What the client says -------------------------------------------------------------------------------------
 
@@ -257,7 +272,7 @@ class Connection:
 
     def render(self, message: Message, subscription: Subscription) -> Frame:
         """The bytes for every connection of this dialect that follows in this manner."""
-        return Frame([_encode(said) for said in self.dialect.render(message, subscription)])
+        return Frame([_encode(said) for said in self.dialect.render(message, subscription)], message.at_us)
 
     def offer(self, name: str, frame: Frame, batched: bool) -> None:
         """An event that a newer one may push aside."""
@@ -317,6 +332,7 @@ class Connection:
             frames = [batch(frames, timestamp(now_us()))]
         if frames:
             self.writer.write(frames)
+            self.hub.sent(frames[-1])
 
     def _stalled(self, now: float) -> None:
         self._stuck_since = self._stuck_since or now
@@ -328,6 +344,7 @@ class Connection:
     def _report_dropped(self, now: float) -> None:
         self._report_at = now + settings.DROPPED_REPORT_INTERVAL_S
         if dropped := self.outbox.take_dropped():
+            self.dropped += sum(dropped.values())
             self.put(Frame((_encode(envelope("dropped", dropped, now_us())),)))
 
     # --- The end --------------------------------------------------------------------------------------------------

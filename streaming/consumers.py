@@ -65,13 +65,14 @@ class SocketConsumer(AsyncConsumer):
         if not user.is_authenticated and not self._open_to_anonymous():
             writer.close(Code.SIGN_IN_NEEDED, "Sign in first")
             return
+        address = auth.client_address(self.scope)
         opening = Opening(uuid.uuid4().hex, user.pk, self.scope["url_route"]["kwargs"])
         try:
-            self.lease = await quotas.take(user, auth.client_address(self.scope), opening.connection_id)
+            self.lease = await quotas.take(user, address, opening.connection_id)
         except OverLimit as over:
             writer.close(Code.OVER_LIMIT, str(over))
             return
-        self.connection = Connection(hub.current(), self.dialect, writer, opening, identity, self.lease)
+        self.connection = Connection(hub.current(), self.dialect, writer, opening, identity, self.lease, address)
         await self.connection.open()
 
     def _open_to_anonymous(self) -> bool:

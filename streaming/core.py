@@ -76,9 +76,9 @@ class Core(Dialect):
         type_, data, request = said.get("type"), said.get("data", {}), said.get("id")
         if not isinstance(type_, str):
             raise Misunderstood("A message needs a `type`.")
-        if type_ not in _MEANINGS:
+        if type_ not in MEANINGS:
             raise Misunderstood(f"There is no message “{type_[:64]}”.")
-        shape, meaning = _MEANINGS[type_]
+        shape, meaning = MEANINGS[type_]
         try:
             effects: Sequence[Effect] = meaning(msgspec.convert(data, shape), request, held, at_us)
         except msgspec.ValidationError as wrong:
@@ -177,7 +177,7 @@ def _held_names(asked: Sequence[str], held: Mapping[str, Subscription]) -> tuple
     return tuple(dict.fromkeys(by_upper[name.upper()] for name in asked if name.upper() in by_upper))
 
 
-_MEANINGS: dict[str, tuple[type[_Said], Any]] = {
+MEANINGS: dict[str, tuple[type[_Said], Any]] = {
     "ping": (Nothing, _ping),
     "auth": (Token, _auth),
     "subscribe": (Wanted, _subscribe),

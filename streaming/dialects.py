@@ -37,6 +37,9 @@ class Dialect:
     needs_user: ClassVar[bool] = False  # else 4001
     market: ClassVar[bool] = False  # market data only: open to anonymous clients under ANONYMOUS_MARKET_DATA
     reports_dropped: ClassVar[bool] = False
+    # Whole messages by name, as structs or typed dictionaries: what clients may say, and what they hear.
+    hears: ClassVar[Mapping[str, type]] = {}
+    says: ClassVar[Mapping[str, type]] = {}
 
     def topics(self, params: Mapping[str, str]) -> list[str]:
         """What is subscribed at once. One that is refused closes the connection. `portfolio:*`: all of the user's."""

@@ -24,10 +24,11 @@ def text_frame(payload: bytes) -> bytes:
 class Frame:
     """What one event became for one manner of asking: usually one payload, in some dialects none or several."""
 
-    __slots__ = ("payloads", "wire")
+    __slots__ = ("at_us", "payloads", "wire")
 
-    def __init__(self, payloads: Sequence[bytes]) -> None:
-        self.payloads = payloads
+    def __init__(self, payloads: Sequence[bytes], at_us: int = 0) -> None:
+        """at_us: when its event was published; 0 for an answer."""
+        self.payloads, self.at_us = payloads, at_us
         self.wire = text_frame(payloads[0]) if len(payloads) == 1 else b"".join(map(text_frame, payloads))
 
 

@@ -9,6 +9,7 @@ ones are compared with their counter rows at each beat, and refilled from the ev
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 import weakref
@@ -21,9 +22,10 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from streaming import control, events, quotas, snapshots
+from streaming import control, events, presence, quotas, snapshots
 from streaming.effects import Subscription
 from streaming.frames import Frame
+from streaming.presence import Reporter
 from streaming.protocol import Code, Message, Position
 from streaming.publish import HINT, group_of
 from streaming.snapshots import Grant
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BEAT = "beat"
+# Of the frames sent, one in so many has its latency measured.
+SAMPLE_EVERY = 16
 _decode = msgspec.json.Decoder(Message).decode
 _hubs: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = weakref.WeakKeyDictionary()
 
@@ -105,10 +109,11 @@ class Hub:
         self._opened = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._receiver: asyncio.Task[None] | None = None
-        self._sent = self._received = 0
+        self._sent = self._received = self._sent_frames = 0
         self._heard_at = 0.0
         self._doubt_since: float | None = None
         self._renew_at = 0.0
+        self.reporter = Reporter()
 
     # --- Subscribing ----------------------------------------------------------------------------------------------
 
@@ -162,6 +167,7 @@ class Hub:
                 elif event["type"] == BEAT:
                     self._beaten(event["n"])
             except Exception:  # one bad message must not stop all others
+                self.reporter.failed += 1
                 logger.exception("the hub could not deliver a message")
 
     def _take(self, message: Message) -> None:
@@ -209,6 +215,7 @@ class Hub:
             self.spawn(self._fill(channel))
 
     def _deliver(self, channel: Channel, message: Message) -> None:
+        self.reporter.latencies["published_to_hub"].add(time.time_ns() // 1000 - message.at_us)
         frames: dict[Any, Frame] = {}
         batched, seq = channel.kind is Kind.BATCHED, message.seq
         for follower in list(channel.followers) if seq is not None else channel.followers:
@@ -224,7 +231,14 @@ class Hub:
                 follower.connection.offer(follower.name, frame, batched)
             elif seq > follower.after:
                 follower.connection.put(frame)
+        self.reporter.delivered += len(channel.followers)
         metrics.count("streaming.delivered", len(channel.followers))
+
+    def sent(self, frame: Frame) -> None:
+        """A connection has written the frame. One in SAMPLE_EVERY is measured."""
+        self._sent_frames += 1
+        if frame.at_us and self._sent_frames % SAMPLE_EVERY == 0:
+            self.reporter.latencies["published_to_socket"].add(time.time_ns() // 1000 - frame.at_us)
 
     def release(self, follower: Follower) -> None:
         """The beginning is sent: now what was held back meanwhile, and from here on everything at once."""
@@ -362,6 +376,12 @@ class Hub:
         if _now() >= self._renew_at:
             self._renew_at = _now() + settings.CONNECTION_LEASE_TTL_S / 3
             await quotas.renew([connection.lease for connection in self.connections])
+        if self.reporter.due(time.time()):
+            await presence.tell(self._report())
+
+    def _report(self) -> presence.Report:
+        topics = {channel.topic: len(channel.followers) for channel in self.channels.values() if channel.followers}
+        return self.reporter.report(self.connections, topics, time.time())
 
     async def _leave_empty(self) -> None:
         expired = _now() - settings.HUB_LINGER_S
@@ -428,6 +448,8 @@ class Hub:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=settings.HUB_HEARTBEAT_S)
+        with contextlib.suppress(redis.RedisError):
+            await presence.gone(self.reporter.process)
         if self._layer is not None:
             await self._layer.flush()
 

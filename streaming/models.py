@@ -36,3 +36,12 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.topic} {self.epoch}/{self.seq} {self.type}"
+
+
+class LiveConnection(models.Model):
+    """No table: the admin's page of live connections, which are told by `presence.py`."""
+
+    class Meta:
+        managed = False
+        default_permissions = ("view", "delete")
+        verbose_name = "live connection"

@@ -4,6 +4,7 @@ A topic's name is split at its first `:` into prefix and key, as in `price:BTC-U
 """
 
 import enum
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from streaming.protocol import Address, Message
@@ -51,6 +52,8 @@ class Topic:
 
     prefix: ClassVar[str]
     kind: ClassVar[Kind]
+    # Its events' `data` by event type: structs or typed dictionaries, for the AsyncAPI document and its tests.
+    events: ClassVar[Mapping[str, type]] = {}
     public: ClassVar[bool] = False  # open to anonymous clients where ANONYMOUS_MARKET_DATA allows it
 
     def resolve(self, key: str, user: Any) -> Address:

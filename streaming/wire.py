@@ -59,6 +59,10 @@ class TapehouseWebSocketProtocol(WebSocketsSansIOProtocol):
         """What the client has not taken yet."""
         return self.transport.get_write_buffer_size()
 
+    def echo_s(self) -> float | None:
+        """How long the client took to answer the last protocol ping; None before the first."""
+        return self.last_ping_rtt or None
+
     def close_with(self, code: int, reason: str) -> None:
         """Say why and close, without waiting: who does not answer in CLOSE_TIMEOUT_S is cut off."""
         if not self.is_open:

@@ -31,6 +31,9 @@ class WireWriter:
     def last_heard(self) -> float:
         return self.wire.last_heard
 
+    def echo_s(self) -> float | None:
+        return self.wire.echo_s()
+
     def close(self, code: int, reason: str) -> None:
         self.wire.close_with(code, reason)
 
@@ -55,6 +58,9 @@ class AsgiWriter:
 
     def last_heard(self) -> float:
         return math.inf  # ASGI does not tell of pongs
+
+    def echo_s(self) -> float | None:
+        return None
 
     def close(self, code: int, reason: str) -> None:
         self._enqueue({"type": "websocket.close", "code": code, "reason": reason})

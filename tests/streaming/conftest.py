@@ -114,8 +114,9 @@ def server(transactional_db: None, settings: Any) -> Iterator[Server]:
     started.stop()
     threads.close()
     with contextlib.suppress(RedisError):  # the test may have ended its Redis
-        for found in client().scan_iter(key("connections", "*")):
-            client().delete(found)
+        for pattern in (key("connections", "*"), key("hub*")):
+            for found in client().scan_iter(pattern):
+                client().delete(found)
 
 
 @pytest.fixture
