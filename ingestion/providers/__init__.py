@@ -37,6 +37,7 @@ SOURCES: Final[dict[str, int]] = {
     "alphavantage": 6,
     "yahoo": 7,
     "ecb": 8,
+    "manual": 9,
 }
 SOURCE_NAMES: Final[dict[int, str]] = {number: name for name, number in SOURCES.items()}
 
