@@ -6,7 +6,7 @@ left out of it altogether.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -35,8 +35,18 @@ SUMS_DTYPE: Final = np.dtype(
 )  # fmt: skip
 
 
+# What a bar was made of: trades that we have, the venue's own sums, or prices polled now and then.
+TRADES: Final = "trades"
+VENUE: Final = "venue"
+TICKER: Final = "ticker"
+
+
 class Bar(msgspec.Struct, frozen=True, gc=False):
-    """One candle: [time_us, time_us + its interval's length). Volume is in units, quote volume in money."""
+    """One candle: [time_us, time_us + its interval's length). Volume is in units, quote volume in money.
+
+    Volumes and the count are None where nobody told them; never so for one made of trades.
+    empty: nothing was traded; its prices are the close before it, carried on.
+    """
 
     instrument_id: int
     source: int
@@ -45,9 +55,9 @@ class Bar(msgspec.Struct, frozen=True, gc=False):
     high: float
     low: float
     close: float
-    volume: float
-    quote_volume: float
-    trades: int
+    volume: float | None
+    quote_volume: float | None
+    trades: int | None
     first_time_us: int
     first_id: int
     last_time_us: int
@@ -55,11 +65,13 @@ class Bar(msgspec.Struct, frozen=True, gc=False):
     interval: str = "1m"
     final: bool = False
     rev: int = 0
+    made_by: str = TRADES
+    empty: bool = False
 
     @property
     def vwap(self) -> float | None:
         """None where the venue gave no quantities."""
-        return self.quote_volume / self.volume if self.volume else None
+        return self.quote_volume / self.volume if self.volume and self.quote_volume is not None else None
 
 
 def bucket_us(time_us: int, interval: str) -> int:
@@ -121,14 +133,47 @@ def merge(a: Bar, b: Bar) -> Bar:
         high=max(a.high, b.high),
         low=min(a.low, b.low),
         close=last.close,
-        volume=a.volume + b.volume,
-        quote_volume=a.quote_volume + b.quote_volume,
-        trades=a.trades + b.trades,
+        volume=_sum(a.volume, b.volume),
+        quote_volume=_sum(a.quote_volume, b.quote_volume),
+        trades=_sum(a.trades, b.trades),
         first_time_us=first.first_time_us,
         first_id=first.first_id,
         last_time_us=last.last_time_us,
         last_id=last.last_id,
     )
+
+
+Number = TypeVar("Number", int, float)
+
+
+def _sum(a: Number | None, b: Number | None) -> Number | None:
+    return None if a is None or b is None else a + b
+
+
+def fill_empty(bars: Sequence[Bar], starts: Iterable[int], now_us: int, before: Bar | None = None) -> list[Bar]:
+    """The bars with one more for each of `starts` (microseconds since 1970, rising) at which there is none: nothing
+    traded, marked `empty`, at the close before it. No price is made up: there is none before the first close.
+
+    before: the bar that came before the first of them, if there was one.
+    """
+    known = {bar.time_us: bar for bar in bars}
+    filled: list[Bar] = []
+    last = before
+    for time_us in starts:
+        bar = known.get(time_us) or (_empty_after(last, time_us, now_us) if last else None)
+        if bar is not None:
+            filled.append(bar)
+            last = bar
+    return filled
+
+
+def _empty_after(last: Bar, time_us: int, now_us: int) -> Bar:
+    nothing: float | None = None if last.volume is None else 0.0
+    return msgspec.structs.replace(
+        last, time_us=time_us, open=last.close, high=last.close, low=last.close, volume=nothing,
+        quote_volume=nothing, trades=0, first_time_us=time_us, last_time_us=time_us,
+        final=time_us + INTERVALS[last.interval] <= now_us, rev=0, empty=True,
+    )  # fmt: skip
 
 
 class OpenBars:

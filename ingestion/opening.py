@@ -10,6 +10,7 @@ from django.conf import settings
 
 from ingestion import latest, store
 from ingestion.board import DAY_US, Board, Past
+from ingestion.books import Books
 from ingestion.candles import INTERVALS, MINUTE_US, Bar, bucket_us, merge
 from ingestion.pipeline import Decode, Pipeline
 from ingestion.providers import PROVIDERS, SOURCES, MalformedFrame
@@ -39,6 +40,7 @@ def _no_frames(frame: bytes | str, received_us: int) -> list[Any]:
 
 def live(provider: str, known: dict[str, Known], now_us: int) -> Pipeline:
     """A listener's, which goes on where the one before it stopped."""
+    venue = PROVIDERS.get(provider)
     pipeline = Pipeline(
         source=provider,
         number=SOURCES[provider],
@@ -47,6 +49,8 @@ def live(provider: str, known: dict[str, Known], now_us: int) -> Pipeline:
         board=Board(provider, latest.load(provider)),
         known=known,
         fresh_us=int(settings.PRICE_FRESH_S * 1e6),
+        counts_trades=venue is not None and venue.counts_trades,
+        books=Books(provider, venue and venue.book),
     )
     pipeline.remember(remembered(provider, known.values(), now_us), _told_bars(provider))
     return pipeline
@@ -63,6 +67,7 @@ def replayed(provider: str) -> Pipeline:
         known={},
         fresh_us=int(settings.PRICE_FRESH_S * 1e6),
         live=False,
+        counts_trades=provider in PROVIDERS and PROVIDERS[provider].counts_trades,
     )
 
 
@@ -76,7 +81,11 @@ def _past(known: Known, source: int, now_us: int) -> Past:
     day_us = now_us - now_us % DAY_US
     return Past(
         known,
-        [Minute(b.time_us // MINUTE_US, b.high, b.low, b.close, b.volume, b.last_time_us) for b in minutes],
+        [
+            Minute(b.time_us // MINUTE_US, b.high, b.low, b.close, b.volume, b.last_time_us)
+            for b in minutes
+            if b.volume is not None
+        ],
         before=_close_before(known.id, source, minutes[0].time_us if minutes else now_us),
         day_us=day_us,
         previous_close=_close_before(known.id, source, day_us),

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
-from ingestion.ticks import SELL, SIDE_NAMES, UNKNOWN_SIDE, BookSnapshot, Ticker
+from ingestion.orderbook import LIVE, SYNCING, BookView
+from ingestion.ticks import SELL, SIDE_NAMES, UNKNOWN_SIDE, Ticker
 
 Payload = dict[str, Any]
 
@@ -30,15 +31,21 @@ class AnyBar(Protocol):
     @property
     def close(self) -> float: ...
     @property
-    def volume(self) -> float: ...
+    def volume(self) -> float | None: ...
     @property
-    def quote_volume(self) -> float: ...
+    def quote_volume(self) -> float | None: ...
     @property
-    def trades(self) -> int: ...
+    def trades(self) -> int | None: ...
     @property
     def final(self) -> bool: ...
     @property
     def rev(self) -> int: ...
+    @property
+    def vwap(self) -> float | None: ...
+    @property
+    def made_by(self) -> str: ...
+    @property
+    def empty(self) -> bool: ...
 
 
 class AnyTrade(Protocol):
@@ -137,7 +144,7 @@ def trade(t: AnyTrade) -> Payload:
 
 
 def candle(symbol: str, interval: str, bar: AnyBar, source: str) -> Payload:
-    """`candle`."""
+    """`candle`. made_by: trades, venue or ticker (prices polled now and then; no volume is known then)."""
     return {
         "symbol": symbol,
         "instrument": symbol,
@@ -149,10 +156,12 @@ def candle(symbol: str, interval: str, bar: AnyBar, source: str) -> Payload:
         "close": bar.close,
         "volume": bar.volume,
         "trades": bar.trades,
-        "vwap": bar.quote_volume / bar.volume if bar.volume else None,
+        "vwap": bar.vwap,
         "final": bar.final,
         "rev": bar.rev,
         "source": source,
+        "made_by": bar.made_by,
+        "empty": bar.empty,
     }
 
 
@@ -174,18 +183,22 @@ def ticker(symbol: str, t: Ticker, source: str) -> Payload:
     }
 
 
-def book(symbol: str, b: BookSnapshot, source: str, status: str = "live") -> Payload:
+def book(symbol: str, view: BookView) -> Payload:
     """`book`: whole levels, best first."""
+    bids, asks = view.bids, view.asks
     return {
         "symbol": symbol,
         "instrument": symbol,
-        "status": status,
-        "bids": [list(level) for level in b.bids],
-        "asks": [list(level) for level in b.asks],
-        "spread": b.asks[0][0] - b.bids[0][0] if b.bids and b.asks else None,
-        "last_update_id": b.update_id,
-        "depth": max(len(b.bids), len(b.asks)),
-        "source": source,
+        "status": view.status,
+        "bids": bids,
+        "asks": asks,
+        "spread": asks[0][0] - bids[0][0] if bids and asks else None,
+        "last_update_id": view.update_id,
+        "depth": max(len(bids), len(asks)),
+        "source": view.source,
+        "quality": "live" if view.status == LIVE else "stale",
+        "venue_time": iso(view.time_us) if view.time_us else None,
+        "received_at": iso(view.received_us) if view.received_us else None,
     }
 
 
@@ -209,14 +222,4 @@ def ticker_of_latest(symbol: str, latest: AnyLatest) -> Payload:
 
 def no_book(symbol: str) -> Payload:
     """`book`, while nothing is known of it."""
-    return {
-        "symbol": symbol,
-        "instrument": symbol,
-        "status": "syncing",
-        "bids": [],
-        "asks": [],
-        "spread": None,
-        "last_update_id": None,
-        "depth": 0,
-        "source": None,
-    }
+    return {**book(symbol, BookView("", SYNCING)), "source": None}

@@ -261,6 +261,8 @@ REPAIR_SIMULATED_MAX_S = env.float("REPAIR_SIMULATED_MAX_S", 3600.0)
 GAPS_OPEN_MAX = env.int("GAPS_OPEN_MAX", 200)
 # Every night the numbers of the trades of so many days are looked through for holes.
 HEAL_DAYS = env.int("HEAL_DAYS", 7)
+# A hole of more trades than this is a time in which nobody followed the instrument.
+HEAL_HOLE_MAX_TRADES = env.int("HEAL_HOLE_MAX_TRADES", 1_000_000)
 
 # Chunks of one backfill at work at a time, and how long each waits for its share of the budget before it steps back.
 BACKFILL_LANES = env.int("BACKFILL_LANES", 2)
@@ -349,6 +351,8 @@ CANDLE_ALLOWED_LATENESS_S = env.float("CANDLE_ALLOWED_LATENESS_S", 2.0)
 CANDLE_IDLE_GRACE_S = env.float("CANDLE_IDLE_GRACE_S", 5.0)
 # Browsers are told of candles that ended within this time: loading the past is no news.
 CANDLE_PUBLISH_MAX_AGE_S = env.float("CANDLE_PUBLISH_MAX_AGE_S", 3600.0)
+# Longer candles are made ahead of reading once they have been over for so long; until then of their minutes.
+CANDLE_SETTLE_S = env.float("CANDLE_SETTLE_S", 3600.0)
 TICK_MAX_FUTURE_S = env.float("TICK_MAX_FUTURE_S", 60.0)
 # Nothing in this field was recorded before it: an earlier venue time is a broken one.
 TICK_EARLIEST = env.str("TICK_EARLIEST", "2009-01-01T00:00:00+00:00")

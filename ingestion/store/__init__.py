@@ -4,11 +4,12 @@ Times in and out are integers, microseconds since 1970, UTC (`…_us`), unless a
 Functions that write belong to one transaction of the caller's, except where they say so.
 """
 
-from ingestion.store.bars import best_source, candles, final_candles_since
+from ingestion.store.bars import best_source, candles, final_candles_since, rolled_up
 from ingestion.store.faults import quarantine, record_gap, trim_quarantine
 from ingestion.store.kind import NATIVE, TIMESCALE, storage_kind
 from ingestion.store.minutes import Key, copy_candles, finalise, merge_sums, open_keys, recompute
 from ingestion.store.positions import Position, advance, claim
+from ingestion.store.stale import ROLLED, refresh
 from ingestion.store.ticks import (
     COLUMNS,
     StoredTrade,
@@ -20,14 +21,17 @@ from ingestion.store.ticks import (
     trades,
 )
 from ingestion.store.times import BEGINNING, FOREVER, to_datetime, to_us
+from ingestion.store.venue import Polled, venue_bars, write_polled_prices, write_venue_bars
 
 __all__ = [
     "BEGINNING",
     "COLUMNS",
     "FOREVER",
     "NATIVE",
+    "ROLLED",
     "TIMESCALE",
     "Key",
+    "Polled",
     "Position",
     "StoredTrade",
     "advance",
@@ -47,9 +51,14 @@ __all__ = [
     "quarantine",
     "recompute",
     "record_gap",
+    "refresh",
+    "rolled_up",
     "storage_kind",
     "to_datetime",
     "to_us",
     "trades",
     "trim_quarantine",
+    "venue_bars",
+    "write_polled_prices",
+    "write_venue_bars",
 ]

@@ -1,33 +1,43 @@
-"""Reading candles."""
+"""Reading candles: ours, the venue's and polled ones as one list, each saying what it was made of."""
 
 import datetime as dt
-from typing import Any, Final
+import time
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
 
 from django.conf import settings
 from django.db import connection
 
-from ingestion.candles import INTERVALS, Bar
+from ingestion import adjustment, calendar, sessions
+from ingestion.adjustment import Action, Factor
+from ingestion.candles import INTERVALS, TICKER, TRADES, VENUE, Bar, fill_empty
+from ingestion.models import AdjustmentFactor, Instrument
 from ingestion.providers import SOURCES
+from ingestion.store import daily, own, venue
 from ingestion.store.minutes import CANDLE, bar_of
-from ingestion.store.times import BEGINNING, FOREVER, MICROSECOND, to_datetime, to_us
+from ingestion.store.times import BEGINNING, DAY_US, FOREVER, array, to_datetime, to_us
 
-# Longer bars out of the minutes in a range, found by the primary key; the views `candle_5m` … say the same of all of
-# them. A bar is final when its minutes are and its time is over.
-_ROLLED_UP: Final = """
-SELECT instrument_id, source, bucket AS time, (array_agg(open ORDER BY time))[1] AS open, max(high) AS high,
-       min(low) AS low, (array_agg(close ORDER BY time DESC))[1] AS close, sum(volume) AS volume,
-       sum(quote_volume) AS quote_volume, sum(trades)::int4 AS trades, min(first_time) AS first_time,
-       (array_agg(first_id ORDER BY time))[1] AS first_id, max(last_time) AS last_time,
-       (array_agg(last_id ORDER BY time DESC))[1] AS last_id, bool_and(final) AND bucket + %(step)s <= now() AS final,
-       sum(rev)::int4 AS rev
-FROM (SELECT *, date_bin(%(step)s, time, TIMESTAMPTZ '2000-01-03 00:00:00+00') AS bucket FROM candle_1m
-      WHERE instrument_id = %(instrument)s AND source = %(source)s AND time >= %(start)s AND time < %(end)s) AS minutes
-GROUP BY instrument_id, source, bucket
-"""
-_MINUTES: Final = """
-SELECT * FROM candle_1m
-WHERE instrument_id = %(instrument)s AND source = %(source)s AND time >= %(start)s AND time < %(end)s
-"""
+Adjust = Literal["split", "total"]
+Fill = Literal["empty"]
+
+# These give prices that are adjusted for splits already, as of the day they were asked.
+ADJUSTED_SOURCES: Final = frozenset({SOURCES["yahoo"]})
+# A range without an end has one for filling: nobody gets more empty minutes than these at once.
+_BEFORE: Final = dt.timedelta(days=7)
+
+
+class _Asked(NamedTuple):
+    """What is wanted; `calendar` is the one that daily bars go by, or empty where they are the days of UTC."""
+
+    instrument_id: int
+    interval: str
+    end: dt.datetime
+    limit: int
+    calendar: str
+
+    @property
+    def step_us(self) -> int:
+        return INTERVALS[self.interval]
 
 
 def candles(
@@ -37,81 +47,126 @@ def candles(
     end: dt.datetime | None = None,
     limit: int = 500,
     source: int | None = None,
+    *,
+    fill: Fill | None = None,
+    adjust: Adjust | None = "split",
 ) -> list[Bar]:
     """Bars of one source, oldest first, that begin in [start, end): the first `limit` from `start`, or without a
-    `start` the newest. Without a `source`: the best of SOURCE_ORDER that has any there."""
+    `start` the newest. Without a `source`: the best of SOURCE_ORDER that has any there.
+
+    From 5 minutes on the venue's own final bar counts before ours; of a minute ours does. A daily bar of an equity is
+    a session, at its date's midnight UTC; before and after hours are not in it.
+
+    fill: "empty" puts a bar of no volume, marked `empty`, at the last close wherever nothing was traded while the
+        market was open. Nothing comes before the first close, nor after now.
+    adjust: for splits alone, for splits and dividends ("total"), or None: as it was traded.
+    """
+    asked = _Asked(instrument_id, interval, end or FOREVER, limit, _daily_calendar(instrument_id, interval))
     if start is not None:
         # A bar that began before `start` is not to be shown in part.
-        start = to_datetime(-(-to_us(start) // INTERVALS[interval]) * INTERVALS[interval])
-        source = source or best_source(instrument_id, start, end or FOREVER)
-        return _bars(instrument_id, source, interval, start, end or FOREVER, limit) if source else []
-    return _newest_bars(instrument_id, interval, end, limit, source)
+        start = to_datetime(-(-to_us(start) // asked.step_us) * asked.step_us)
+        source = source or best_source(instrument_id, start, asked.end)
+        found = _merged(asked, source, start) if source else []
+    else:
+        found = _newest(asked, source)
+    if fill == "empty" and found:
+        found = _filled(asked, found, start)
+    return _adjusted(asked, found, adjust)
 
 
-def _newest_bars(
-    instrument_id: int, interval: str, end: dt.datetime | None, limit: int, source: int | None
-) -> list[Bar]:
+def _daily_calendar(instrument_id: int, interval: str) -> str:
+    if interval != "1d":
+        return ""
+    name = _calendar(instrument_id)
+    return "" if name in (calendar.ALWAYS, calendar.FX_WEEK) or not sessions.calendars().known(name) else name
+
+
+def _calendar(instrument_id: int) -> str:
+    instrument = Instrument.objects.filter(pk=instrument_id).first()
+    return sessions.name_of(instrument) if instrument else calendar.ALWAYS
+
+
+# --- Ranges
+
+
+def _newest(asked: _Asked, source: int | None) -> list[Bar]:
     """From as far back as `limit` bars reach if none is missing; then further, for a market that is thin or closes."""
-    newest = _newest_minute(instrument_id, end or FOREVER, source)
+    newest = _newest_time(asked, source)
     if newest is None:
         return []
-    step_us = INTERVALS[interval]
     found: list[Bar] = []
     for reach in (1, 8, None):
-        start = to_datetime((to_us(newest) // step_us + 1 - limit * reach) * step_us) if reach else BEGINNING
-        source = source or best_source(instrument_id, start, end or FOREVER)
-        assert source is not None, "the newest minute is in the range"
-        found = _bars(instrument_id, source, interval, start, end or FOREVER, limit, newest_first=True)[::-1]
-        if len(found) == limit:
+        # A session's bar may be called by the day after it began.
+        first_us = (to_us(newest) // asked.step_us + 1 - asked.limit * reach) * asked.step_us if reach else None
+        start = BEGINNING if first_us is None else to_datetime(first_us)
+        source = source or best_source(asked.instrument_id, start, asked.end)
+        if source is None:
+            continue
+        found = _merged(asked, source, start, newest_first=True)
+        if len(found) == asked.limit:
             break
     return found
 
 
-def _newest_minute(instrument_id: int, end: dt.datetime, source: int | None) -> dt.datetime | None:
+def _merged(asked: _Asked, source: int, start: dt.datetime, newest_first: bool = False) -> list[Bar]:
+    """The first (or newest) `limit` bars, one a time: the best of those that were made for it."""
+    told = venue.bars(asked.instrument_id, source, asked.interval, start, asked.end, asked.limit, newest_first)
+    if asked.calendar:
+        ours = daily.bars(
+            sessions.calendars(), asked.calendar, asked.instrument_id, source, start, asked.end, asked.limit,
+            newest_first,
+        )  # fmt: skip
+    else:
+        ours = own.bars(asked.instrument_id, source, asked.interval, start, asked.end, asked.limit, newest_first)
+    by_time: dict[int, Bar] = {}
+    for bar in sorted((*told, *ours), key=_rank):
+        by_time[bar.time_us] = bar
+    ordered = sorted(by_time.values(), key=lambda bar: bar.time_us)
+    return ordered[-asked.limit :] if newest_first else ordered[: asked.limit]
+
+
+def _rank(bar: Bar) -> int:
+    """The higher, the better known. Of a minute we have the trades themselves; a venue's longer bar has all of them."""
+    if bar.made_by == VENUE:
+        return 3 if bar.final and bar.interval != "1m" else 1
+    return {TICKER: 0, TRADES: 2}[bar.made_by]
+
+
+def _newest_time(asked: _Asked, source: int | None) -> dt.datetime | None:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT max(newest) FROM unnest(%s::int2[]) AS known (source) CROSS JOIN LATERAL (
                    SELECT max(time) AS newest FROM candle_1m c
-                   WHERE c.instrument_id = %s AND c.source = known.source AND time < %s) AS of_source""",
-            [[source] if source else list(SOURCES.values()), instrument_id, end],
-        )
+                   WHERE c.instrument_id = %s AND c.source = known.source AND time < %s
+                   UNION ALL
+                   SELECT max(time) FROM venue_candle c
+                   WHERE c.instrument_id = %s AND c.source = known.source AND interval IN (%s, '1m') AND time < %s
+               ) AS of_source""",
+            [
+                [source] if source else list(SOURCES.values()),
+                asked.instrument_id, asked.end, asked.instrument_id, asked.interval, asked.end,
+            ],
+        )  # fmt: skip
         found: dt.datetime | None = cursor.fetchone()[0]
     return found
 
 
 def best_source(instrument_id: int, start: dt.datetime, end: dt.datetime) -> int | None:
-    """The best source, by SOURCE_ORDER, with a candle in [start, end)."""
+    """The best source, by SOURCE_ORDER, with a bar in [start, end)."""
     ordered = [SOURCES[name] for name in settings.SOURCE_ORDER if name in SOURCES]
+    rest = [number for number in SOURCES.values() if number not in ordered]
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT source FROM unnest(%s::int2[]) WITH ORDINALITY AS known (source, rank)
                WHERE EXISTS (SELECT FROM candle_1m c WHERE c.instrument_id = %s AND c.source = known.source
                              AND time >= %s AND time < %s)
+                  OR EXISTS (SELECT FROM venue_candle c WHERE c.instrument_id = %s AND c.source = known.source
+                             AND time >= %s AND time < %s)
                ORDER BY rank LIMIT 1""",
-            [ordered, instrument_id, start, end],
+            [[*ordered, *rest], instrument_id, start, end, instrument_id, start, end],
         )
         row = cursor.fetchone()
     return row and int(row[0])
-
-
-def _bars(
-    instrument_id: int,
-    source: int,
-    interval: str,
-    start: dt.datetime,
-    end: dt.datetime,
-    limit: int,
-    newest_first: bool = False,
-) -> list[Bar]:
-    range_sql = _MINUTES if interval == "1m" else _ROLLED_UP
-    order = "DESC" if newest_first else "ASC"
-    parameters: dict[str, Any] = {
-        "instrument": instrument_id, "source": source, "start": start, "end": end, "limit": limit,
-        "step": INTERVALS[interval] * MICROSECOND,
-    }  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {CANDLE} FROM ({range_sql}) AS c ORDER BY c.time {order} LIMIT %(limit)s", parameters)
-        return [bar_of(row, interval) for row in cursor.fetchall()]
 
 
 def final_candles_since(start: dt.datetime, limit: int = 10_000) -> list[Bar]:
@@ -123,3 +178,99 @@ def final_candles_since(start: dt.datetime, limit: int = 10_000) -> list[Bar]:
             [start, limit],
         )
         return [bar_of(row, "1m") for row in cursor.fetchall()]
+
+
+def rolled_up(wanted: Sequence[tuple[int, int, int]], interval: str) -> list[Bar]:
+    """The longer bars of these (instrument id, source, start in microseconds), as their minutes now say."""
+    if not wanted:
+        return []
+    instruments, sources, starts = (array(column) for column in zip(*sorted(set(wanted)), strict=True))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {CANDLE} FROM ({own.rolled_up_of_given()}) AS c ORDER BY c.time, c.instrument_id, c.source",
+            {
+                "instruments": instruments, "sources": sources, "starts": starts,
+                "step": dt.timedelta(microseconds=INTERVALS[interval]),
+            },
+        )  # fmt: skip
+        return [bar_of(row, interval) for row in cursor.fetchall()]
+
+
+# --- Filling
+
+
+def _filled(asked: _Asked, found: list[Bar], start: dt.datetime | None) -> list[Bar]:
+    now_us = time.time_ns() // 1000
+    until_us = min(to_us(asked.end), now_us)
+    before = None
+    if start is not None:
+        source = found[0].source
+        earlier = _merged(asked._replace(end=start, limit=1), source, start - _BEFORE, newest_first=True)
+        before = earlier[-1] if earlier else None
+        from_us = to_us(start) if before else found[0].time_us
+        starts = _starts(asked, from_us, until_us)[: asked.limit]
+        return fill_empty(found, starts, now_us, before)
+    starts = _starts(asked, found[0].time_us, until_us)[-asked.limit :]
+    before = next((bar for bar in reversed(found) if bar.time_us < starts[0]), None) if starts else None
+    return fill_empty(found, starts, now_us, before)
+
+
+def _starts(asked: _Asked, from_us: int, until_us: int) -> list[int]:
+    """The bars that [from, until) could have: those whose time the market was open at."""
+    calendars = sessions.calendars()
+    if asked.calendar:
+        day_of = daily.day_of
+        around = daily.sessions(calendars, asked.calendar, from_us - DAY_US, until_us)
+        return [day_of(session) for session in around if from_us <= day_of(session) < until_us]
+    name = _calendar(asked.instrument_id)
+    steps = range(from_us, until_us, asked.step_us)
+    if name == calendar.ALWAYS or asked.interval == "1d":
+        return list(steps)
+    return [at_us for at_us in steps if _opens(calendars, name, at_us, at_us + asked.step_us)]
+
+
+def _opens(calendars: calendar.Calendars, name: str, from_us: int, until_us: int) -> bool:
+    """Whether the market is open at any time in [from, until)."""
+    opening_us = calendars.next_open_us(name, from_us)
+    return opening_us is not None and opening_us < until_us
+
+
+# --- Adjusting
+
+
+def _adjusted(asked: _Asked, found: list[Bar], adjust: Adjust | None) -> list[Bar]:
+    if adjust is None or not found:
+        return found
+    actions = _actions(asked.instrument_id, found[0].time_us)
+    if found[0].source in ADJUSTED_SOURCES:
+        actions = [Action(action.time_us, dividend=action.dividend) for action in actions]
+    if not actions:
+        return found
+    closes = _closes_before(asked, found[0].source, actions) if adjust == adjustment.TOTAL else None
+    steps: list[Factor] = adjustment.factors(actions, closes)
+    return adjustment.adjust(found, steps)
+
+
+def _actions(instrument_id: int, since_us: int) -> list[Action]:
+    """Those in effect by today whose ex-date is later than `since`."""
+    today = to_datetime(time.time_ns() // 1000).date()
+    rows = AdjustmentFactor.objects.filter(
+        instrument_id=instrument_id, ex_date__gt=to_datetime(since_us).date(), ex_date__lte=today
+    ).order_by("ex_date")
+    return [Action(_midnight_us(row.ex_date), row.split_factor, row.dividend) for row in rows]
+
+
+def _midnight_us(day: dt.date) -> int:
+    return to_us(dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC))
+
+
+def _closes_before(asked: _Asked, source: int, actions: Sequence[Action]) -> dict[int, float]:
+    """The raw daily close before each dividend."""
+    name = _daily_calendar(asked.instrument_id, "1d")
+    closes: dict[int, float] = {}
+    for action in actions:
+        if action.dividend:
+            before = _Asked(asked.instrument_id, "1d", to_datetime(action.time_us), 1, name)
+            newest = _merged(before, source, before.end - _BEFORE, newest_first=True)
+            closes.update({action.time_us: newest[-1].close} if newest else {})
+    return closes

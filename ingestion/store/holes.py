@@ -92,3 +92,13 @@ def stored_ids(instrument_id: int, source: int, ids: list[int], from_us: int, un
 
 def _beside(from_us: int, until_us: int) -> tuple[dt.datetime, dt.datetime]:
     return to_datetime(from_us - BESIDE_US), to_datetime(until_us + BESIDE_US)
+
+
+def traded(source: int, from_us: int, until_us: int) -> set[int]:
+    """The instruments that have a final candle of this source in [from, until]."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT instrument_id FROM candle_1m WHERE final AND source = %s AND time >= %s AND time <= %s",
+            [source, to_datetime(from_us), to_datetime(until_us)],
+        )
+        return {row[0] for row in cursor.fetchall()}

@@ -7,7 +7,8 @@ import msgspec
 import numpy as np
 from django.db import connection
 
-from ingestion.candles import MINUTE_US, Bar
+from ingestion.candles import MINUTE_US, TRADES, Bar
+from ingestion.store import stale
 from ingestion.store.times import array, timestamp, to_datetime, us
 from ingestion.ticks import SUSPECT
 
@@ -113,7 +114,8 @@ UPDATE candle_1m AS c SET
 _OF_CANDLE: Final = (
     "FROM exact AS e WHERE c.instrument_id = e.instrument_id AND c.source = e.source AND c.time = e.time"
 )
-_RECOMPUTE: Final = f"{_FROM_ROWS} rev = c.rev + c.final::int4 {_OF_CANDLE} RETURNING {CANDLE}"
+# Never of fewer trades than it counted: then some were dropped by retention, or never were on this disk.
+_RECOMPUTE: Final = f"{_FROM_ROWS} rev = c.rev + c.final::int4 {_OF_CANDLE} AND e.trades >= c.trades RETURNING {CANDLE}"
 _FINALISE: Final = f"{_FROM_ROWS} final = true {_OF_CANDLE} AND NOT c.final RETURNING {CANDLE}"
 
 
@@ -124,11 +126,14 @@ def merge_sums(sums: np.ndarray) -> list[Key]:
     """
     with connection.cursor() as cursor:
         cursor.execute(_MERGE, [array(sums[name].tolist()) for name in sums.dtype.names or ()])
-        return [Key(*row) for row in cursor.fetchall()]
+        finished = [Key(*row) for row in cursor.fetchall()]
+    stale.mark(sums[["instrument_id", "source", "time_us"]].tolist())
+    return finished
 
 
 def recompute(keys: Iterable[Key]) -> list[Bar]:
-    """Make these minutes' candles anew from the trades on disk; a final one's `rev` grows. Returns them.
+    """Make these minutes' candles anew from the trades on disk; a final one's `rev` grows. Returns those made, for the
+    caller to publish. One that counted more trades than the disk still has stays as it is.
 
     Each minute has a trade that is not suspect.
     """
@@ -150,7 +155,9 @@ def _from_rows(keys: Iterable[Key], lock: str, update: str) -> list[Bar]:
     with connection.cursor() as cursor:
         cursor.execute(lock, columns)
         cursor.execute(update, [*columns, *bounds * 3])
-        return [bar_of(row, "1m") for row in cursor.fetchall()]
+        made = [bar_of(row, "1m") for row in cursor.fetchall()]
+    stale.mark(ordered)
+    return made
 
 
 def open_keys(source: int) -> list[Key]:
@@ -164,15 +171,17 @@ def open_keys(source: int) -> list[Key]:
 
 def copy_candles(bars: Iterable[Bar]) -> int:
     """1-minute bars made elsewhere (history), in bulk; those that exist stay as they are. Returns how many were new."""
-    rows = [msgspec.structs.astuple(bar) for bar in bars]
-    if not rows:
+    given = list(bars)
+    if not given:
         return 0
-    *columns, intervals, final, rev = zip(*rows, strict=True)
-    assert set(intervals) == {"1m"}
-    arrays = [array(column) for column in (*columns, final, rev)]
+    assert all(bar.interval == "1m" and bar.made_by == TRADES for bar in given)
+    rows = [(*msgspec.structs.astuple(bar)[: len(_CANDLE_COLUMNS) - 2], bar.final, bar.rev) for bar in given]
+    arrays = [array(column) for column in zip(*rows, strict=True)]
     with connection.cursor() as cursor:
         cursor.execute(f"INSERT INTO candle_1m {_CANDLES_GIVEN} ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING", arrays)
-        return int(cursor.rowcount)
+        count = int(cursor.rowcount)
+    stale.mark((bar.instrument_id, bar.source, bar.time_us) for bar in given)
+    return count
 
 
 def bar_of(row: Sequence[Any], interval: str) -> Bar:

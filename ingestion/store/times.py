@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+DAY_US: Final = 86_400_000_000
 MICROSECOND: Final = dt.timedelta(microseconds=1)
 BEGINNING: Final = dt.datetime(1, 1, 2, tzinfo=dt.UTC)
 FOREVER: Final = dt.datetime(9999, 12, 30, tzinfo=dt.UTC)

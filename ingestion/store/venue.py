@@ -1,0 +1,188 @@
+"""Bars that we did not make of trades: the venues' own, and those of prices that were polled now and then.
+
+They lie beside ours, never mixed with them; `Bar.made_by` says which is which. A volume nobody told is None.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from django.db import connection
+
+from ingestion.candles import INTERVALS, MINUTE_US, TICKER, VENUE, Bar
+from ingestion.providers import SOURCES
+from ingestion.store.times import MICROSECOND, timestamp, us
+from ingestion.ticks import VenueBar
+
+# These never say that a bar is closed: it is when the next one has begun. A snapshot after a reconnect corrects it.
+SILENT_ON_CLOSE: Final = frozenset({SOURCES["kraken"]})
+
+_COLUMNS: Final = (
+    "instrument_id", "source", "interval", "time", "open", "high", "low", "close", "volume", "quote_volume", "trades",
+    "final", "received_at",
+)  # fmt: skip
+_TYPES: Final = (
+    "int4", "int2", "text", "int8", "float8", "float8", "float8", "float8", "float8", "float8", "int4",
+    "bool", "int8",
+)  # fmt: skip
+
+
+def _given() -> str:
+    values = ", ".join(f"{timestamp(c)} AS {c}" if c in ("time", "received_at") else c for c in _COLUMNS)
+    arrays = ", ".join(f"%s::{t}[]" for t in _TYPES)
+    return f"SELECT {values} FROM unnest({arrays}) AS given ({', '.join(_COLUMNS)})"
+
+
+_VALUES: Final = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "final")
+# Final beats open, then later beats earlier; what says the same changes nothing.
+_WRITE: Final = f"""
+INSERT INTO venue_candle AS c ({", ".join(_COLUMNS)}) {_given()} ORDER BY instrument_id, source, interval, time
+ON CONFLICT (instrument_id, source, interval, time) DO UPDATE SET
+    {", ".join(f"{c} = excluded.{c}" for c in (*_VALUES, "received_at"))}, made_by = '{VENUE}'
+WHERE (excluded.final, excluded.received_at) > (c.final, c.received_at)
+  AND ({", ".join(f"excluded.{c}" for c in _VALUES)}) IS DISTINCT FROM ({", ".join(f"c.{c}" for c in _VALUES)})
+"""
+_CLOSE: Final = f"""
+UPDATE venue_candle AS c SET final = true
+FROM (SELECT instrument_id, source, interval, {timestamp("time")} AS time
+      FROM unnest(%s::int4[], %s::int2[], %s::text[], %s::int8[]) AS given (instrument_id, source, interval, time)) AS n
+WHERE c.instrument_id = n.instrument_id AND c.source = n.source AND c.interval = n.interval AND c.time < n.time
+  AND NOT c.final
+"""
+
+
+def write_venue_bars(source: int, bars: Iterable[VenueBar], ids: Mapping[str, int]) -> int:
+    """Keep the bars as the venue made them; those of symbols that `ids` does not know are left out.
+
+    A final bar is not opened again by an older frame; writing the same again changes nothing. Returns how many rows
+    are new or changed. The caller's transaction, or one of its own.
+    """
+    best: dict[tuple[int, str, int], VenueBar] = {}
+    for bar in bars:
+        if bar.symbol in ids and bar.interval in INTERVALS:
+            place = ids[bar.symbol], bar.interval, bar.time_us
+            if place not in best or _rank(bar) >= _rank(best[place]):
+                best[place] = bar
+    if not best:
+        return 0
+    rows = [_row(instrument_id, source, bar) for (instrument_id, _, _), bar in sorted(best.items(), key=_place)]
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITE, [list(column) for column in zip(*rows, strict=True)])
+        count = int(cursor.rowcount)
+        if source in SILENT_ON_CLOSE:
+            cursor.execute(_CLOSE, [list(column) for column in zip(*_newest(source, best), strict=True)])
+    return count
+
+
+def _place(item: tuple[tuple[int, str, int], VenueBar]) -> tuple[int, str, int]:
+    return item[0]
+
+
+def _rank(bar: VenueBar) -> tuple[bool, int]:
+    return bar.final, bar.received_us
+
+
+def _row(instrument_id: int, source: int, bar: VenueBar) -> tuple[Any, ...]:
+    return (
+        instrument_id, source, bar.interval, bar.time_us, bar.open, bar.high, bar.low, bar.close, bar.volume,
+        bar.quote_volume, bar.trades, bar.final, bar.received_us,
+    )  # fmt: skip
+
+
+def _newest(source: int, places: Iterable[tuple[int, str, int]]) -> list[tuple[int, int, str, int]]:
+    newest: dict[tuple[int, str], int] = {}
+    for instrument_id, interval, time_us in places:
+        newest[instrument_id, interval] = max(time_us, newest.get((instrument_id, interval), time_us))
+    return [(i, source, interval, time_us) for (i, interval), time_us in newest.items()]
+
+
+# --- Prices that were polled
+
+
+class Polled(NamedTuple):
+    """A price as a source gave it when it was asked."""
+
+    instrument_id: int
+    time_us: int  # the source's
+    price: float
+
+
+# Between two polls the price went where it went: high and low are of what was seen, and no volume is known.
+_SEE: Final = f"""
+INSERT INTO venue_candle AS c
+    (instrument_id, source, interval, time, open, high, low, close, made_by, final, received_at)
+SELECT instrument_id, source, '1m', {timestamp("minute")}, price, price, price, price, '{TICKER}', false,
+       {timestamp("seen")}
+FROM unnest(%s::int4[], %s::int2[], %s::int8[], %s::int8[], %s::float8[])
+     AS given (instrument_id, source, minute, seen, price)
+ON CONFLICT (instrument_id, source, interval, time) DO UPDATE SET
+    high = greatest(c.high, excluded.high), low = least(c.low, excluded.low),
+    close = CASE WHEN excluded.received_at >= c.received_at THEN excluded.close ELSE c.close END,
+    received_at = greatest(c.received_at, excluded.received_at)
+WHERE c.made_by = '{TICKER}'
+"""
+
+
+def write_polled_prices(source: int, prices: Iterable[Polled]) -> None:
+    """Make 1-minute bars of prices that a source without trades was asked for; the same again changes nothing."""
+    for instrument_id, time_us, price in sorted(prices):
+        row = (instrument_id, source, time_us - time_us % MINUTE_US, time_us, price)
+        with connection.cursor() as cursor:
+            cursor.execute(_SEE, [[value] for value in row])
+
+
+# --- Reading
+
+_RANGE: Final = "instrument_id = %(instrument)s AND source = %(source)s AND time >= %(start)s AND time < %(end)s"
+_POLLED_ROLLED_UP: Final = f"""
+SELECT date_bin(%(step)s, time, TIMESTAMPTZ '2000-01-03 00:00:00+00') AS time,
+       (array_agg(open ORDER BY time))[1] AS open, max(high) AS high, min(low) AS low,
+       (array_agg(close ORDER BY time DESC))[1] AS close, NULL::float8, NULL::float8, NULL::int4,
+       date_bin(%(step)s, time, TIMESTAMPTZ '2000-01-03 00:00:00+00') + %(step)s <= now() AS final, made_by
+FROM venue_candle WHERE {_RANGE} AND interval = '1m' AND made_by = '{TICKER}' GROUP BY 1, made_by
+"""
+_TOLD: Final = f"""
+SELECT time, open, high, low, close, volume, quote_volume, trades, final, made_by
+FROM venue_candle WHERE {_RANGE} AND interval = %(interval)s AND made_by = '{VENUE}'
+"""
+
+
+def bars(
+    instrument_id: int,
+    source: int,
+    interval: str,
+    start: dt.datetime,
+    end: dt.datetime,
+    limit: int | None = None,
+    newest_first: bool = False,
+) -> list[Bar]:
+    """The first (or newest) `limit` bars of each kind that begin in [start, end), polled ones first."""
+    order = "DESC" if newest_first else "ASC"
+    parameters = {
+        "instrument": instrument_id, "source": source, "start": start, "end": end, "limit": limit,
+        "step": INTERVALS[interval] * MICROSECOND, "interval": interval,
+    }  # fmt: skip
+    found: list[Bar] = []
+    with connection.cursor() as cursor:
+        for rows in (_POLLED_ROLLED_UP, _TOLD):
+            cursor.execute(
+                f"""SELECT {us("time")}, open, high, low, close, volume, quote_volume, trades, final, made_by
+                    FROM ({rows}) AS b (time, open, high, low, close, volume, quote_volume, trades, final, made_by)
+                    ORDER BY b.time {order} LIMIT %(limit)s""",
+                parameters,
+            )
+            found += [_bar(instrument_id, source, interval, row) for row in cursor.fetchall()]
+    return found
+
+
+def venue_bars(instrument_id: int, source: int, interval: str, start: dt.datetime, end: dt.datetime) -> list[Bar]:
+    """All bars of the venue's own that begin in [start, end), oldest first."""
+    return [bar for bar in bars(instrument_id, source, interval, start, end) if bar.made_by == VENUE]
+
+
+def _bar(instrument_id: int, source: int, interval: str, row: Sequence[Any]) -> Bar:
+    time_us, *values, final, made_by = row
+    return Bar(
+        instrument_id, source, time_us, *values, time_us, 0, time_us, 0,
+        interval=interval, final=final, made_by=made_by,
+    )  # fmt: skip
