@@ -59,6 +59,12 @@ def running() -> list[str]:
     return [provider for provider in configured() if provider not in halted]
 
 
+def is_halted(provider: str) -> bool:
+    """Whether staff stopped or paused it, whoever listens: one that FEEDS does not name may be listened to."""
+    now = timezone.now()
+    return any(feed.provider == provider and not is_running(feed, now) for feed in _feeds())
+
+
 def is_running(feed: Feed, now: dt.datetime) -> bool:
     """Whether it should run at `now`."""
     paused = feed.paused_until is not None and feed.paused_until > now

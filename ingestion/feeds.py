@@ -1,361 +1,340 @@
-"""Where ticks come from: a venue's socket, or the simulated market driven by the clock. These only move bytes.
+"""Where ticks come from: a venue's sockets. These only move bytes; the simulated market is in `simulated_feed.py`.
 
-A venue feed never gives up. Each connection starts only after the lease was asked for again, since many venues close
-the older of two; its requests keep within the venue's message budget; a socket on which nothing arrives for
-LISTENER_SILENCE_TIMEOUT_S is replaced, however alive it says it is. When the venue announces a shutdown, or the
-connection nears the age at which the venue ends it, the next one is opened beside it and takes over once it is live;
-what both deliver is recognised by its ids (`pipeline.py`).
+A venue feed never gives up. Its symbols are spread over as many connections as the venue's limit on streams asks for,
+each on a `Line` of its own. Once a second it looks which streams spoke: one that used to and is mute far longer than
+its own measure, while its market is open, is first subscribed anew; stays it mute, the connection is replaced.
 """
 
 import asyncio
-import contextlib
 import logging
-import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Protocol
 
 from django.conf import settings
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
 
-from ingestion import status
+from ingestion import pacing, status
+from ingestion.connection import end
+from ingestion.line import Line
 from ingestion.pipeline import Pipeline
-from ingestion.providers import Ack, Ask, Backoff, Provider, Shutdown, VenueError
-from ingestion.providers.simulated import Simulation
+from ingestion.providers import BOOK, BookRule, Provider
+from ingestion.rhythm import Rhythm
+from ingestion.status import ConnectionStatus
 from worker import metrics
 
 logger = logging.getLogger(__name__)
 
-OPEN_TIMEOUT_S: Final = 10.0
-CLOSE_TIMEOUT_S: Final = 1.0
-ACK_TIMEOUT_S: Final = 10.0
-STREAMS_PER_REQUEST: Final = 100
-# A symbol that was subscribed for so long and never heard of is probably not one.
-UNHEARD_AFTER_S: Final = 60.0
-# At most one line of this kind in so long; all are counted.
-LOG_INTERVAL_S: Final = 5.0
+WATCH_INTERVAL_S: Final = 1.0
+# More than this part of a connection's streams mute at once: it is the connection.
+MOST_MUTE: Final = 0.5
 
+FRAMES_MISSING: Final = "frames missing"
 
-class Silent(Exception):
-    """The socket is open and nothing arrives."""
+Key = tuple[str, str]  # kind, symbol
 
 
 class Feed(Protocol):
     """One source of ticks, run by the listener until it is cancelled."""
 
-    state: str
-    reconnects: int
-    venue_errors: int
+    @property
+    def state(self) -> str: ...
+    @property
+    def reconnects(self) -> int: ...
+    @property
+    def venue_errors(self) -> int: ...
 
     async def run(self) -> None: ...
 
     def follow(self, symbols: Sequence[str]) -> None:
         """From now on these, in the venue's spelling."""
 
+    def resubscribe_books(self, symbols: Sequence[str]) -> None:
+        """Begin these order books anew."""
+
     def unheard(self) -> list[str]:
         """Symbols subscribed a while ago that nothing was ever heard of."""
 
+    def mute(self) -> list[str]:
+        """Streams that used to speak and do not, such as `trades BTCUSDT`."""
 
-class Bucket:
-    """So many a second, with a burst. `take` waits for its turn.
+    def refused(self) -> list[str]:
+        """Streams that the venue does not give, and symbols that have no room."""
 
-    clock: seconds on a steady clock.
-    """
+    def connections(self) -> list[ConnectionStatus]: ...
 
-    def __init__(self, rate_per_s: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate_per_s, self._burst, self._clock = rate_per_s, burst, clock
-        self._tokens, self._at = float(burst), clock()
 
-    async def take(self) -> None:
-        now = self._clock()
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate_per_s) - 1
-        self._at = now
-        if self._tokens < 0:
-            await asyncio.sleep(-self._tokens / self._rate_per_s)
+class Owner(Protocol):
+    """The listener, as its feed sees it. A line is any hashable mark of one connection's place."""
+
+    async def allowed(self) -> bool:
+        """Asked before each connect; false means not now (the lease is lost, or cannot be asked for)."""
+
+    def still_ours(self) -> bool:
+        """The same by our own clock, at once."""
+
+    def is_open(self, symbol: str) -> bool:
+        """Whether its market trades now."""
+
+    def lost(self, line: object, since_us: int) -> None:
+        """Nothing is heard on this line any more, since then."""
+
+    def found(self, line: object) -> None:
+        """It is live again."""
+
+    def missed(self, since_us: int, reason: str) -> None:
+        """Something is missing between then and now, and it goes on."""
 
 
 class VenueFeed:
-    """A provider's socket, always there: connections one after the other, each a `_Connection`.
+    """A provider's sockets, always there. key: the installation's, for a venue that needs one."""
 
-    allowed: asked before each connect; false means not now (the lease is lost, or cannot be asked for).
-    lost: told when the feed loses its connection; found: when it is live again.
-    """
-
-    def __init__(
-        self,
-        provider: Provider,
-        base_url: str,
-        pipeline: Pipeline,
-        allowed: Callable[[], Awaitable[bool]],
-        lost: Callable[[], None] = lambda: None,
-        found: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.provider, self.base_url, self.pipeline = provider, base_url, pipeline
-        self.allowed, self.lost, self.found = allowed, lost, found
-        self.state, self.reconnects, self.venue_errors = status.CONNECTING, 0, 0
-        self.symbols: tuple[str, ...] = ()
-        self.changed = asyncio.Event()
-        self.refused: set[str] = set()
-        self._subscribed_at: dict[str, float] = {}
-        self._connects = Bucket(provider.limits.connects_per_s, provider.limits.connect_burst)
-        self._backoff = Backoff(random.uniform)
-
-    def follow(self, symbols: Sequence[str]) -> None:
-        most = self.provider.limits.streams_per_connection // len(self.provider.kinds)
-        if len(symbols) > most:
-            logger.error("%s: %d symbols, only the first %d fit", self.provider.name, len(symbols), most)
-        wanted = tuple(sorted(symbols)[:most])
-        if wanted != self.symbols:
-            self.symbols = wanted
-            self.changed.set()
-
-    def unheard(self) -> list[str]:
-        long_ago = time.monotonic() - UNHEARD_AFTER_S
-        heard = self.pipeline.heard
-        return [s for s in self.symbols if s not in heard and self._subscribed_at.get(s, long_ago) < long_ago]
-
-    def subscribed(self, symbol: str) -> None:
-        self._subscribed_at.setdefault(symbol, time.monotonic())
-
-    async def run(self) -> None:
-        previous: asyncio.Task[None] | None = None
-        try:
-            while True:
-                previous = await self._next(previous)
-        finally:
-            if previous is not None:
-                await _end(previous)
-
-    async def _next(self, previous: "asyncio.Task[None] | None") -> "asyncio.Task[None] | None":
-        """Run one connection until it ends or is to be replaced; in that case it is returned, still running."""
-        while not self.symbols:
-            await self.changed.wait()
-            self.changed.clear()
-        await self._connects.take()
-        started = time.monotonic()
-        ended = True
-        if await self.allowed():
-            connection = _Connection(self)
-            task = asyncio.create_task(connection.run())
-            try:
-                await self._took_over(connection, task, previous)
-                ended = await _first(task, connection.to_replace)
-            except BaseException:
-                await _end(task)
-                raise
-            if not ended:
-                return task
-            if previous is not None and previous.done():
-                previous = None
-            self._tell_end(task, gone=previous is None)
-        await self._pause(time.monotonic() - started)
-        return previous
-
-    async def _took_over(
-        self, connection: "_Connection", task: "asyncio.Task[None]", previous: "asyncio.Task[None] | None"
-    ) -> None:
-        """Wait until the connection is live (or has ended), then end the one before it."""
-        await _first(task, connection.live)
-        if previous is not None and connection.live.is_set():
-            await _end(previous)
-        if connection.live.is_set():
-            self.state = status.LIVE
-            self.found()
-
-    def _tell_end(self, task: "asyncio.Task[None]", gone: bool) -> None:
-        """gone: no connection is left; a failed replacement leaves the one that it was to replace."""
-        self.reconnects += 1
-        if gone:
-            self.state = status.CONNECTING
-            self.lost()
-        metrics.count(f"ingestion.reconnects.{self.provider.name}")
-        error = task.exception()
-        if error is None or isinstance(error, (OSError, WebSocketException, Silent, TimeoutError)):
-            logger.warning("%s: connection ended: %s", self.provider.name, error or "closed by the venue")
-            return
-        raise error
-
-    async def _pause(self, lived_s: float) -> None:
-        await asyncio.sleep(self._backoff.delay(lived_s))
-
-
-class _Connection:
-    """One socket: subscribes within the budget, reads, and watches for silence."""
-
-    def __init__(self, feed: VenueFeed) -> None:
-        self.feed, self.provider, self.pipeline = feed, feed.provider, feed.pipeline
-        self.live, self.to_replace = asyncio.Event(), asyncio.Event()
-        self._budget = Bucket(self.provider.limits.messages_per_s, self.provider.limits.message_burst)
-        self._subscribed: set[str] = set()
-        # Request id → the streams it asked for, until the venue answers.
-        self._asked: dict[int, list[str]] = {}
-        self._answered = asyncio.Event()
-        self._request_id = 0
-        self._heard_at = time.monotonic()
-        self._logged_at = 0.0
-
-    async def run(self) -> None:
-        """Until the connection ends. Raises what ended it."""
-        async with self._open() as socket:
-            self.feed.state = status.SUBSCRIBING
-            tasks = [
-                asyncio.create_task(work)
-                for work in (self._read(socket), self._keep_subscribed(socket), self._watch(), self._grow_old())
-            ]
-            try:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
-            except Silent:
-                socket.transport.abort()  # a closing handshake would wait on a peer that says nothing
-                raise
-            finally:
-                for task in tasks:
-                    await _end(task)
-
-    @contextlib.asynccontextmanager
-    async def _open(self) -> AsyncIterator[ClientConnection]:
-        # No pings of our own: they count towards the venue's message budget, and silence is watched for anyway.
-        # The library answers the venue's.
-        url = self.provider.url(self.feed.base_url)
-        async with connect(
-            url,
-            max_size=settings.LISTENER_FRAME_MAX_BYTES,
-            open_timeout=OPEN_TIMEOUT_S,
-            close_timeout=CLOSE_TIMEOUT_S,
-            ping_interval=None,
-        ) as socket:
-            yield socket
-
-    async def _read(self, socket: ClientConnection) -> None:
-        receive, take = socket.recv, self.pipeline.receive
-        while True:
-            # Bytes, undecoded: a frame that is not UTF-8 is the decoder's to refuse, not the socket's to die of.
-            frame = await receive(decode=False)
-            self._heard_at = time.monotonic()
-            said = take(frame, time.time_ns() // 1000)
-            if said:
-                self._hear(said)
-
-    def _hear(self, said: Sequence[object]) -> None:
-        for word in said:
-            if isinstance(word, Ack):
-                self._accepted(word)
-            elif isinstance(word, VenueError):
-                self._complained(word)
-            elif isinstance(word, Shutdown):
-                logger.info("%s announces a shutdown", self.provider.name)
-                self.to_replace.set()
-
-    def _accepted(self, ack: Ack) -> None:
-        streams = self._asked.pop(ack.request_id, None) if isinstance(ack.request_id, int) else None
-        if streams is None:
-            logger.warning("%s: an answer to nothing we asked: %s", self.provider.name, ack)
-            return
-        self._answered.set()
-
-    def _complained(self, error: VenueError) -> None:
-        self.feed.venue_errors += 1
-        metrics.count(f"ingestion.venue_errors.{self.provider.name}")
-        streams = self._asked.pop(error.request_id, None) if isinstance(error.request_id, int) else None
-        if streams is not None:
-            self.feed.refused.update(streams)
-            self._answered.set()
-        if time.monotonic() - self._logged_at >= LOG_INTERVAL_S:
-            self._logged_at = time.monotonic()
-            logger.error("%s refuses: code %d, %s", self.provider.name, error.code, error.message)
-
-    async def _keep_subscribed(self, socket: ClientConnection) -> None:
-        while True:
-            self.feed.changed.clear()
-            await self._subscribe(socket)
-            self.live.set()
-            await self.feed.changed.wait()
-
-    async def _subscribe(self, socket: ClientConnection) -> None:
-        """Bring what is subscribed to what is wanted; each request waits for its turn, then all for their answers."""
-        wanted = set(self.provider.streams(self.feed.symbols)) - self.feed.refused
-        for streams, ask in (
-            (sorted(self._subscribed - wanted), self.provider.unsubscribe),
-            (sorted(wanted - self._subscribed), self.provider.subscribe),
-        ):
-            for at in range(0, len(streams), STREAMS_PER_REQUEST):
-                await self._ask(socket, streams[at : at + STREAMS_PER_REQUEST], ask)
-        self._subscribed = wanted
-        for symbol in self.feed.symbols:
-            self.feed.subscribed(symbol)
-        async with asyncio.timeout(ACK_TIMEOUT_S):
-            while self._asked:
-                self._answered.clear()
-                await self._answered.wait()
-
-    async def _ask(
-        self, socket: ClientConnection, streams: list[str], ask: Callable[[Sequence[str], int], list[Ask]]
-    ) -> None:
-        for request in ask(streams, self._request_id + 1):
-            self._request_id = request.request_id
-            self._asked[request.request_id] = list(request.streams)
-            await self._budget.take()
-            await socket.send(request.message)
-
-    async def _watch(self) -> None:
-        limit_s = settings.LISTENER_SILENCE_TIMEOUT_S
-        while True:
-            silent_s = time.monotonic() - self._heard_at
-            if silent_s >= limit_s:
-                raise Silent(f"nothing heard for {silent_s:.1f} s")
-            await asyncio.sleep(limit_s - silent_s)
-
-    async def _grow_old(self) -> None:
-        """Have it replaced before the venue ends it; some sooner, so that many do not reconnect at once."""
-        await asyncio.sleep(self.provider.limits.rotate_after_s * random.uniform(0.9, 1.0))  # noqa: S311
-        self.to_replace.set()
-        await asyncio.Event().wait()
-
-
-class SimulatedFeed:
-    """The simulated market, asked every flush interval for what happened since."""
-
-    def __init__(self, pipeline: Pipeline, seed: int, ticks_per_s: float) -> None:
-        self.pipeline, self._seed, self._ticks_per_s = pipeline, seed, ticks_per_s
-        self.state, self.reconnects, self.venue_errors = status.CONNECTING, 0, 0
-        self._simulation: Simulation | None = None
+    def __init__(self, provider: Provider, base_url: str, pipeline: Pipeline, owner: Owner, key: str = "") -> None:
+        self.provider, self.pipeline, self._owner = provider, pipeline, owner
+        self._base_url, self._key = base_url, key
+        self.venue_errors = 0
+        self.lines: list[Line] = []
+        self.refusals: dict[str, float] = {}
         self._symbols: tuple[str, ...] = ()
+        self._left_out: list[str] = []
+        self._ended_reconnects = 0
+        self._changed = asyncio.Event()
+        self._connects = pacing.connects(provider.limits)
+        self._names: dict[Key, list[str]] = {}
+        self._line_of: dict[str, Line] = {}
+        self._rhythm = Rhythm(settings.LISTENER_MUTE_FACTOR, settings.LISTENER_MUTE_MIN_S, settings.LISTENER_MUTE_MAX_S)
+
+    # --- What the listener asks -------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        """That of the least advanced connection: as long as one is missing, something is."""
+        if self.lacks_key:
+            return status.REFUSED
+        if not self._symbols:
+            return status.IDLE
+        states = [line.state for line in self.lines] or [status.CONNECTING]
+        return min(states, key=status.ORDER.index)
+
+    @property
+    def lacks_key(self) -> bool:
+        return self.provider.needs_key and not self._key
+
+    @property
+    def reconnects(self) -> int:
+        return self._ended_reconnects + sum(line.reconnects for line in self.lines)
 
     def follow(self, symbols: Sequence[str]) -> None:
         wanted = tuple(sorted(symbols))
         if wanted != self._symbols:
             self._symbols = wanted
-            self._simulation = Simulation(self._seed, wanted, self._ticks_per_s) if wanted else None
+            self._changed.set()
+
+    def resubscribe_books(self, symbols: Sequence[str]) -> None:
+        for symbol in symbols:
+            line = self._line_of.get(symbol)
+            if line is not None:
+                line.resubscribe(self.provider.streams([symbol], [BOOK]))
 
     def unheard(self) -> list[str]:
-        return []
+        """Symbols of which no stream ever spoke, the refused ones left out: those are told of anyway."""
+        unheard = self._rhythm.unheard(time.monotonic(), settings.LISTENER_UNHEARD_AFTER_S)
+        silent: set[Any] = {key for key in unheard if not self._is_refused(key)}
+        speaking = {symbol for _, symbol in self._names.keys() - silent if not self._is_refused((_, symbol))}
+        return sorted({symbol for _, symbol in silent} - speaking)
+
+    def mute(self) -> list[str]:
+        return sorted(" ".join(key) for key in self._rhythm.alarmed() if isinstance(key, tuple))
+
+    def refused(self) -> list[str]:
+        return [*sorted(self.refusals), *self._left_out]
+
+    def connections(self) -> list[ConnectionStatus]:
+        now = time.monotonic()
+        if self.lacks_key:
+            return [ConnectionStatus(status.REFUSED, last_error=f"{self.provider.name} needs a key, and none is set")]
+        return [line.status(now) for line in self.lines]
+
+    # --- What lines ask and tell ------------------------------------------------------------------------------
+
+    def url(self) -> str:
+        return self.provider.url(self._base_url, key=self._key)
+
+    def without_key(self, text: str) -> str:
+        """For logs and status."""
+        return text.replace(self._key, "…") if self._key else text
+
+    async def turn_to_connect(self) -> None:
+        """Wait until the venue allows one more connection."""
+        while (wait_s := self._connects.wait_s(time.monotonic())) > 0:
+            await asyncio.sleep(wait_s)
+        self._connects.note(time.monotonic())
+
+    async def allowed(self) -> bool:
+        return await self._owner.allowed()
+
+    def still_ours(self) -> bool:
+        return self._owner.still_ours()
+
+    def complained(self, refused: Sequence[str]) -> None:
+        self.venue_errors += 1
+        metrics.count(f"ingestion.venue_errors.{self.provider.name}")
+        if refused:
+            metrics.count(f"ingestion.refused_streams.{self.provider.name}", len(refused))
+
+    def lost(self, line: Line, since_us: int) -> None:
+        """Its streams begin anew: their books are void."""
+        self.doubt(line, since_us)
+        self.pipeline.lost(line.symbols)
+
+    def doubt(self, line: Line, since_us: int) -> None:
+        """Something may be missing of it since then, until it is found again."""
+        self._owner.lost(line, since_us)
+
+    def found(self, line: Line) -> None:
+        self._rhythm.pause([key for key in self._names if key[1] in line.symbols], time.monotonic())
+        self._owner.found(line)
+
+    def skipped(self, line: Line, first: int, last: int, since_us: int) -> None:
+        """Frames are missing: nobody knows of which streams, so the books of all begin anew."""
+        logger.warning("%s: frames %d to %d are missing", self.provider.name, first, last)
+        metrics.count(f"ingestion.frames_missing.{self.provider.name}", last - first + 1)
+        self._owner.missed(since_us, FRAMES_MISSING)
+        self.pipeline.lost(line.symbols)
+        if self.provider.book is BookRule.NUMBERED_FRAMES:
+            line.resubscribe(self.provider.streams(line.symbols, [BOOK]))
+
+    # --- Life -------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        from_us = time.time_ns() // 1000
-        self.state = status.LIVE
+        if self.lacks_key:
+            logger.error("%s needs a key, and none is set", self.provider.name)
+            await asyncio.Event().wait()
+        tasks: dict[asyncio.Task[None], Line | None] = {asyncio.create_task(self._keep_watching()): None}
+        try:
+            while True:
+                self._changed.clear()
+                await self._spread(tasks)
+                await self._until_changed(tasks)
+        finally:
+            for task in tasks:
+                await end(task)
+
+    async def _until_changed(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
+        """Raises what ended a line."""
+        changed: asyncio.Task[Any] = asyncio.create_task(self._changed.wait())
+        try:
+            done, _ = await asyncio.wait([changed, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
+        for task in done:
+            task.result()
+
+    async def _spread(self, tasks: "dict[asyncio.Task[None], Line | None]") -> None:
+        """Bring the lines to what is wanted: some get more symbols, some less, some begin and some end."""
+        parts = spread([line.symbols for line in self.lines], self._symbols, self._symbols_per_line())
+        if self.provider.limits.exclusive:
+            parts, beyond = parts[:1], parts[1:]
+            self._leave_out([symbol for part in beyond for symbol in part])
+        while len(self.lines) < len(parts):
+            self.lines.append(Line(self, len(self.lines)))
+        for line, symbols in zip(self.lines, parts, strict=True):
+            line.follow(symbols)
+        running = {line for line in tasks.values() if line is not None}
+        for line in [line for line in self.lines if line.symbols and line not in running]:
+            tasks[asyncio.create_task(line.run())] = line
+        for task in [task for task, line in tasks.items() if line is not None and not line.symbols]:
+            del tasks[task]
+            await end(task)
+        self._know()
+
+    def _symbols_per_line(self) -> int:
+        return max(1, self.provider.limits.streams_per_connection // max(1, len(self.provider.streams(["A"]))))
+
+    def _leave_out(self, symbols: list[str]) -> None:
+        if symbols and symbols != self._left_out:
+            logger.error("%s: there is no room for %s", self.provider.name, ", ".join(symbols))
+        self._left_out = symbols
+
+    def _know(self) -> None:
+        """Note which streams there are, and where."""
+        self._line_of = {symbol: line for line in self.lines for symbol in line.symbols}
+        self._names = {}
+        for symbol in self._line_of:
+            for name in self.provider.streams([symbol]):
+                kind, _ = self.provider.stream(name)
+                self._names.setdefault((kind, symbol), []).append(name)
+        self._rhythm.follow(self._names, time.monotonic())
+
+    # --- Watching ---------------------------------------------------------------------------------------------
+
+    async def _keep_watching(self) -> None:
         while True:
-            await asyncio.sleep(settings.LISTENER_FLUSH_INTERVAL_MS / 1000)
-            now_us = time.time_ns() // 1000
-            if self._simulation is not None and now_us > from_us:
-                self.pipeline.offer(self._simulation.ticks(from_us, now_us))
-            from_us = max(from_us, now_us)
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            self.watch(time.monotonic())
+
+    def watch(self, now_s: float) -> None:
+        """Note who spoke, and do something about those who should have."""
+        heard = self.pipeline.take_heard()
+        self._rhythm.heard(heard, now_s)
+        self._answer(heard)
+        closed = {symbol for symbol in self._line_of if not self._owner.is_open(symbol)}
+        away = {s for line in self.lines if line.state != status.LIVE for s in line.symbols}
+        self._rhythm.pause([key for key in self._names if key[1] in closed or key[1] in away], now_s)
+        mute: dict[Line, list[tuple[Key, int]]] = {}
+        for key, alarms in self._rhythm.mute(now_s):
+            assert isinstance(key, tuple)
+            mute.setdefault(self._line_of[key[1]], []).append((key, alarms))
+        for line, found in mute.items():
+            self._mend(line, found)
+
+    def _answer(self, heard: Iterable[Key]) -> None:
+        """Data is an answer to the subscription."""
+        names: dict[Line, list[str]] = {}
+        for key in heard:
+            line = self._line_of.get(key[1])
+            if line is not None:
+                names.setdefault(line, []).extend(self._names.get(key, ()))
+        for line, streams in names.items():
+            if line.connection is not None and line.connection.subscriptions.asking:
+                line.connection.heard(streams)
+
+    def _mend(self, line: Line, mute: Sequence[tuple[Key, int]]) -> None:
+        """Subscribe mute streams anew; a second time, or where most are mute, replace the connection; then leave it.
+
+        A market may be halted without a word: nothing is replaced for ever.
+        """
+        shown = ", ".join(" ".join(key) for key, _ in mute[:5])
+        logger.warning("%s: mute for long: %d streams, such as %s", self.provider.name, len(mute), shown)
+        metrics.count(f"ingestion.mute_streams.{self.provider.name}", len(mute))
+        first = [key for key, alarms in mute if alarms == 1]
+        second = [key for key, alarms in mute if alarms == 2]
+        here = sum(1 for key in self._names if self._line_of[key[1]] is line)
+        if second or (len(first) > 1 and len(first) > MOST_MUTE * here):
+            line.replace(f"{shown} mute for long")
+        elif first:
+            line.resubscribe([name for key in first for name in self._names[key]])
+
+    def _is_refused(self, key: Any) -> bool:
+        names = self._names.get(key, [])
+        return bool(names) and all(name in self.refusals for name in names)
 
 
-async def _first(task: "asyncio.Task[None]", event: asyncio.Event) -> bool:
-    """Wait for either; whether the task has ended."""
-    waiter = asyncio.create_task(event.wait())
-    try:
-        await asyncio.wait([task, waiter], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiter.cancel()
-    return task.done()
+def spread(current: Sequence[Sequence[str]], wanted: Iterable[str], most: int) -> list[list[str]]:
+    """The wanted symbols over lines of at most `most`: each stays where it is, new ones go where there is room.
 
-
-async def _end(task: "asyncio.Task[None]") -> None:
-    """Cancel it and wait; whatever it had to say was said before or does not matter any more."""
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.exception()
+    >>> spread([["A", "B"], ["C"]], ["B", "C", "D", "E", "F"], 2)
+    [['B', 'D'], ['C', 'E'], ['F']]
+    """
+    left = dict.fromkeys(wanted)
+    parts = []
+    for symbols in current:
+        kept = [symbol for symbol in symbols if symbol in left][:most]
+        parts.append(kept)
+        for symbol in kept:
+            del left[symbol]
+    waiting = list(left)
+    for part in parts:
+        room = most - len(part)
+        part += waiting[:room]
+        del waiting[:room]
+    return parts + [waiting[at : at + most] for at in range(0, len(waiting), most)]

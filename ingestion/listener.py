@@ -12,21 +12,26 @@ import logging
 import time
 from collections import deque
 from collections.abc import Coroutine, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import redis
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from ingestion import demand, opening, status, store, symbols
-from ingestion.feeds import Feed, SimulatedFeed, VenueFeed
+from ingestion import control, demand, opening, sessions, status, symbols
+from ingestion.calendar import Calendars
+from ingestion.feeds import Feed, VenueFeed
+from ingestion.hand_offs import HandOffs
 from ingestion.journal import START, Fenced, Gap, Journal, Outcome, Reader, parse_id
-from ingestion.models import Quarantined
-from ingestion.pipeline import Batch, Doubtful, Pipeline
+from ingestion.models import Instrument
+from ingestion.pipeline import Batch, Pipeline
 from ingestion.providers import PROVIDERS
+from ingestion.simulated_feed import SimulatedFeed
+from ingestion.snapshots import ByRest, Snapshots
 from ingestion.status import FeedStatus
 from ingestion.symbols import Known
 from ingestion.ticks import Tick
+from streaming.protocol import Message
 from streaming.publish import apublish
 from worker import metrics
 from worker.resident import Context, in_thread, resident
@@ -34,7 +39,8 @@ from worker.resident import Context, in_thread, resident
 logger = logging.getLogger(__name__)
 
 TELL_INTERVAL_S: Final = 1.0
-REFRESH_INTERVAL_S: Final = 5.0
+# How often what is to be stored beside the journal, and what books ask for, is looked after.
+TEND_INTERVAL_S: Final = 0.1
 # A flush may take at most this part of the time: the rest is for receiving.
 FLUSH_SHARE: Final = 0.25
 REDIS_RETRY_S: Final = 0.1
@@ -46,13 +52,29 @@ NOT_LISTENING: Final = "not listening"
 BUFFER_FULL: Final = "buffer full"
 
 
+class Following(NamedTuple):
+    """Whom a listener follows, as the database and Redis say.
+
+    wanted: the instruments that somebody watches, holds or has an alert on. calendars: what each trades by.
+    """
+
+    known: dict[str, Known]
+    wanted: set[int]
+    calendars: dict[int, str]
+    sessions: Calendars
+    halted: bool
+
+
 @resident("ingestion.listen")
 async def listen(context: Context) -> None:
-    """Listen to the provider of `context.shard` (such as `binance:0`) until told to drain."""
+    """Listen to the provider of `context.shard` (such as `binance:0`) until told to drain, or staff stop the feed."""
     provider = context.shard.partition(":")[0]
-    known = await in_thread(_followed, provider)
-    pipeline = await in_thread(opening.live, provider, known, _now_us())
-    listener = Listener(context, provider, pipeline)
+    following = await in_thread(_following, provider)
+    if following.halted:
+        logger.info("%s is stopped", context.shard)
+        return
+    pipeline = await in_thread(opening.live, provider, following.known, _now_us())
+    listener = Listener(context, provider, pipeline, following)
     listener.not_listening_since(await in_thread(_last_entry_us, context.shard))
     await listener.run()
 
@@ -60,9 +82,10 @@ async def listen(context: Context) -> None:
 class Listener:
     """One stay of one listener: its pipeline, its feed and its end of the journal."""
 
-    def __init__(self, context: Context, provider: str, pipeline: Pipeline) -> None:
+    def __init__(self, context: Context, provider: str, pipeline: Pipeline, following: Following) -> None:
         self.context, self.provider, self.pipeline = context, provider, pipeline
         self.journal = Journal(context.shard, context.token)
+        self._following = following
         self.feed = self._feed()
         self.feed.follow(list(pipeline.symbols))
         self.dropped = 0
@@ -72,28 +95,37 @@ class Listener:
         self._flushing = asyncio.Lock()
         self._pending: Batch | None = None
         self._gaps: deque[Gap] = deque(maxlen=1000)
-        self._open_gap: Gap | None = None
+        self._open_gaps: dict[object, Gap] = {}
         self._interval_s = settings.LISTENER_FLUSH_INTERVAL_MS / 1000
         self._published_at = 0.0
         self._told_at, self._told_ticks = time.monotonic(), 0
         self._unheard: set[str] = set()
-        self._quarantining: asyncio.Task[None] | None = None
+        self._halted = asyncio.Event()
+        self._draining = False
+        self._hand_offs = HandOffs(provider, pipeline)
+        self._snapshots = self._by_rest()
+        self._prefer()
 
     def _feed(self) -> Feed:
         if self.provider == "simulated":
             return SimulatedFeed(self.pipeline, settings.SIMULATED_SEED, settings.SIMULATED_TICKS_PER_S)
         base_url = getattr(settings, f"{self.provider.upper()}_WS_URL")
-        return VenueFeed(
-            PROVIDERS[self.provider], base_url, self.pipeline, self.context.still_mine, self._lost, self._found
-        )
+        key = getattr(settings, f"{self.provider.upper()}_API_KEY", "")
+        return VenueFeed(PROVIDERS[self.provider], base_url, self.pipeline, self, key)
+
+    def _by_rest(self) -> Snapshots | None:
+        provider: object = PROVIDERS.get(self.provider)
+        if not isinstance(provider, ByRest):
+            return None
+        return Snapshots(provider, self.pipeline.books.wanted_snapshots, self.pipeline.book_snapshot)
 
     async def run(self) -> None:
         """Until told to drain. A newer owner of the journal ends it at once; any other error is raised."""
         feed = asyncio.create_task(self.feed.run())
         others = [asyncio.create_task(work) for work in self._works()]
-        draining = asyncio.create_task(self.context.draining.wait())
+        ends = [asyncio.create_task(event.wait()) for event in (self.context.draining, self._halted)]
         try:
-            done, _ = await asyncio.wait([feed, *others, draining], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([feed, *others, *ends], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
             await self._drain(feed)
@@ -101,10 +133,11 @@ class Listener:
             logger.error("%s: %s; stopping", self.context.shard, fenced)
             metrics.count("ingestion.fenced")
         finally:
-            await _cancel([feed, *others, draining])
+            await _cancel([feed, *others, *ends])
 
-    def _works(self) -> Iterable[Coroutine[Any, Any, None]]:
-        return self._keep_flushing(), self._keep_telling(), self._keep_following()
+    def _works(self) -> list[Coroutine[Any, Any, None]]:
+        works = [self._keep_flushing(), self._keep_telling(), self._keep_following(), self._keep_tending()]
+        return works if self._snapshots is None else [*works, self._snapshots.run()]
 
     # --- Flushing ---------------------------------------------------------------------------------------------
 
@@ -186,31 +219,57 @@ class Listener:
         logger.error("%s: %d ticks dropped, the journal cannot be reached", self.context.shard, len(ticks))
         self._gaps.append(Gap(BUFFER_FULL, ticks[0].received_us, ticks[-1].received_us, len(ticks)))
 
-    # --- Holes ------------------------------------------------------------------------------------------------
+    # --- What the feed asks and tells -------------------------------------------------------------------------
+
+    async def allowed(self) -> bool:
+        """Whether to connect: asks Redis for the lease once more."""
+        return not self._draining and await self.context.still_mine()
+
+    def still_ours(self) -> bool:
+        """The same by our own clock, at once."""
+        return not self.context.lost
+
+    def is_open(self, symbol: str) -> bool:
+        """Whether the symbol's market trades now."""
+        known = self.pipeline.symbols.get(symbol)
+        name = self._following.calendars.get(known.id) if known is not None else None
+        return name is None or self._following.sessions.is_open(name, _now_us())
 
     def not_listening_since(self, since_us: int | None) -> None:
         """Open a gap from where the last listener stopped, if there was one, until this one is live."""
         if since_us is not None and isinstance(self.feed, VenueFeed):
-            self._open(Gap(NOT_LISTENING, since_us))
+            self._open(self, NOT_LISTENING, since_us)
 
-    def _lost(self) -> None:
-        if self._open_gap is None:
-            self._open(Gap(DISCONNECTED, self.pipeline.last_tick_us or _now_us()))
+    def lost(self, line: object, since_us: int) -> None:
+        if line not in self._open_gaps:
+            self._open(line, DISCONNECTED, since_us)
 
-    def _open(self, gap: Gap) -> None:
-        self._open_gap = gap
+    def found(self, line: object) -> None:
+        self._close(line)
+        if self.feed.state == status.LIVE:
+            self._close(self)
+
+    def missed(self, since_us: int, reason: str) -> None:
+        self._gaps.append(Gap(reason, since_us, _now_us()))
+
+    def _open(self, line: object, reason: str, since_us: int) -> None:
+        # A gap's end is recognised by its reason and its beginning: two at once begin a microsecond apart.
+        taken = {gap.from_us for gap in self._open_gaps.values()}
+        while since_us in taken:
+            since_us += 1
+        self._open_gaps[line] = gap = Gap(reason, since_us)
         self._gaps.append(gap)
 
-    def _found(self) -> None:
-        if self._open_gap is not None:
-            self._gaps.append(Gap(self._open_gap.reason, self._open_gap.from_us, _now_us()))
-            self._open_gap = None
+    def _close(self, line: object) -> None:
+        gap = self._open_gaps.pop(line, None)
+        if gap is not None:
+            self._gaps.append(Gap(gap.reason, gap.from_us, _now_us()))
 
     # --- Ending -----------------------------------------------------------------------------------------------
 
     async def _drain(self, feed: "asyncio.Task[None]") -> None:
         """Flush what is in memory and stop. While Redis is away the feed is kept until a flush gets through."""
-        self.feed.state = status.DRAINING
+        self._draining = True
         deadline = time.monotonic() + settings.RESIDENT_DRAIN_TIMEOUT_S - DRAIN_RESERVE_S
         while not await self._flush_by(deadline):
             if time.monotonic() >= deadline:
@@ -220,6 +279,8 @@ class Listener:
             await asyncio.sleep(REDIS_RETRY_S)
         await _cancel([feed])
         await self._flush_by(deadline)
+        self._hand_offs.tend()
+        await self._hand_offs.finish(deadline - time.monotonic())
         await self._tell(status.STOPPED)
 
     def _give_up(self) -> None:
@@ -242,26 +303,29 @@ class Listener:
     async def _keep_telling(self) -> None:
         while True:
             await asyncio.sleep(TELL_INTERVAL_S)
-            await self._tell(self.feed.state)
-            self._quarantine()
+            await self._tell(status.DRAINING if self._draining else self.feed.state)
             self._alarm_unheard()
 
     async def _tell(self, state: str) -> None:
+        now_us = _now_us()
+        told = self.status(state, now_us)
         try:
-            await status.tell(self.status(state))
+            await status.tell(told)
         except (redis.RedisError, OSError) as error:
             logger.debug("%s: cannot tell the feed's status: %s", self.context.shard, error)
+        await apublish([Message(status.TOPIC, status.EVENT, status.payload(told, now_us), now_us)])
 
-    def status(self, state: str) -> FeedStatus:
+    def status(self, state: str, now_us: int) -> FeedStatus:
         """As of now; the rate since this was last asked for."""
         counts, now = self.pipeline.counts, time.monotonic()
         rate = (counts.ticks - self._told_ticks) / max(now - self._told_at, 1e-3)
         self._told_at, self._told_ticks = now, counts.ticks
+        connections = self.feed.connections()
         return FeedStatus(
             self.provider,
             self.context.shard,
             state,
-            at_us=_now_us(),
+            at_us=now_us,
             last_tick_us=self.pipeline.last_tick_us,
             symbols=len(self.pipeline.symbols),
             ticks=counts.ticks,
@@ -276,9 +340,16 @@ class Listener:
             venue_errors=self.feed.venue_errors,
             dropped=self.dropped,
             journal_full=self.journal_full,
-            gaps_open=int(self._open_gap is not None),
+            gaps_open=len(self._open_gaps),
             latency_ms=self.pipeline.latencies.percentiles_ms(),
+            clock_skew_ms=self.pipeline.latencies.skew_ms(),
             silent=self.feed.unheard(),
+            mute=self.feed.mute(),
+            refused=self.feed.refused(),
+            books=self.pipeline.books.states(),
+            snapshots_waiting=self._snapshots.waiting if self._snapshots is not None else 0,
+            last_error=next((c.last_error for c in connections if c.last_error), ""),
+            connections=connections,
         )
 
     def _alarm_unheard(self) -> None:
@@ -287,13 +358,14 @@ class Listener:
             logger.warning("%s: subscribed, and nothing heard of %s", self.provider, ", ".join(sorted(fresh)))
         self._unheard = unheard
 
-    def _quarantine(self) -> None:
-        """Have refused ticks written by a thread, one batch at a time; what waits meanwhile is bounded."""
-        if self._quarantining is not None and not self._quarantining.done():
-            return
-        if doubtful := self.pipeline.take_doubtful():
-            metrics.count("ingestion.refused", len(doubtful))
-            self._quarantining = asyncio.create_task(_write_quarantine(self.provider, doubtful))
+    # --- Tending ----------------------------------------------------------------------------------------------
+
+    async def _keep_tending(self) -> None:
+        while True:
+            await asyncio.sleep(TEND_INTERVAL_S)
+            self._hand_offs.tend()
+            if begin_anew := self.pipeline.books.resubscribe():
+                self.feed.resubscribe_books(begin_anew)
 
     # --- Following --------------------------------------------------------------------------------------------
 
@@ -301,18 +373,30 @@ class Listener:
         for name in await in_thread(symbols.unknown_settings):
             logger.error("SYMBOLS names %s, and there is no such instrument", name)
         while True:
-            await asyncio.sleep(REFRESH_INTERVAL_S)
+            await asyncio.sleep(settings.LISTENER_REFRESH_INTERVAL_S)
             try:
-                await self._follow(await in_thread(_followed, self.provider))
+                await self._follow(await in_thread(_following, self.provider))
             except (DatabaseError, redis.RedisError) as error:
                 logger.warning("%s: still following the same: %s", self.context.shard, error)
 
-    async def _follow(self, known: dict[str, Known]) -> None:
+    async def _follow(self, following: Following) -> None:
+        if following.halted:
+            logger.warning("%s: staff stopped the feed", self.context.shard)
+            self._halted.set()
+            return
+        self._following = following
+        known = following.known
         fresh = [instrument for symbol, instrument in known.items() if symbol not in self.pipeline.symbols]
         if fresh:
             self.pipeline.remember(await in_thread(opening.remembered, self.provider, fresh, _now_us()))
         self.pipeline.follow(known)
+        self._prefer()
         self.feed.follow(list(known))
+
+    def _prefer(self) -> None:
+        """The books that somebody watches come first."""
+        following = self._following
+        self.pipeline.books.preferred = {s for s, known in following.known.items() if known.id in following.wanted}
 
 
 def flush_interval_s(took_s: float) -> float:
@@ -321,39 +405,18 @@ def flush_interval_s(took_s: float) -> float:
     return float(min(max(shortest, took_s / FLUSH_SHARE), longest))
 
 
-def _followed(provider: str) -> dict[str, Known]:
-    return symbols.followed(provider, demand.wanted())
+def _following(provider: str) -> Following:
+    wanted = demand.wanted()
+    known = symbols.followed(provider, wanted)
+    instruments = Instrument.objects.in_bulk([instrument.id for instrument in known.values()])
+    calendars = {pk: sessions.name_of(instrument) for pk, instrument in instruments.items()}
+    return Following(known, wanted, calendars, sessions.calendars(), control.is_halted(provider))
 
 
 def _last_entry_us(shard: str) -> int | None:
     """When the journal was last appended to."""
     last = Reader(shard).last_id()
     return None if last == START else parse_id(last)[0] * 1000
-
-
-async def _write_quarantine(provider: str, doubtful: list[Doubtful]) -> None:
-    try:
-        await in_thread(store.quarantine, [quarantined(provider, d) for d in doubtful])
-    except DatabaseError as error:
-        metrics.count("ingestion.quarantine_failures", len(doubtful))
-        logger.warning("%d refused ticks could not be kept: %s", len(doubtful), error)
-
-
-def quarantined(provider: str, doubtful: Doubtful) -> Quarantined:
-    """Its row."""
-    try:
-        time_ = None if doubtful.time_us is None else store.to_datetime(doubtful.time_us)
-    except OverflowError:
-        time_ = None  # no date has this time; the raw bytes show it
-    return Quarantined(
-        provider=provider,
-        # PostgreSQL takes no NUL in text.
-        symbol=doubtful.symbol.replace("\0", "")[:64],
-        reason=doubtful.reason[:64],
-        raw=doubtful.raw,
-        time=time_,
-        received_at=store.to_datetime(doubtful.received_us),
-    )
 
 
 async def _cancel(tasks: Iterable["asyncio.Task[Any]"]) -> None:

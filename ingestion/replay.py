@@ -19,8 +19,8 @@ from django.conf import settings
 
 from ingestion import opening, store, symbols
 from ingestion.candles import MINUTE_US
+from ingestion.hand_offs import quarantined
 from ingestion.journal import Journal, Outcome
-from ingestion.listener import quarantined
 from ingestion.pipeline import Batch
 from ingestion.providers import SOURCES
 from ingestion.ticks import POSTGRES_EPOCH_US, unpack_quotes, unpack_trades

@@ -15,11 +15,20 @@ from django.conf import settings
 from worker.redis import async_client, client, key
 
 STOPPED: Final = "stopped"
+IDLE: Final = "idle"  # nothing is wanted of it
+REFUSED: Final = "refused"  # by the venue, or for want of a key: tried again seldom
 CONNECTING: Final = "connecting"
 SUBSCRIBING: Final = "subscribing"
 LIVE: Final = "live"
 STALE: Final = "stale"
 DRAINING: Final = "draining"
+
+# Where it is published, for staff.
+TOPIC: Final = "feeds"
+EVENT: Final = "feed"
+
+# The least advanced first.
+ORDER: Final = (STOPPED, IDLE, REFUSED, CONNECTING, SUBSCRIBING, DRAINING, STALE, LIVE)
 
 EXPIRES_S: Final = 30
 # A listener tells every second; after this it is stuck or gone.
@@ -27,13 +36,31 @@ SILENCE_S: Final = 5.0
 LATENCIES_KEPT: Final = 4096
 
 
+class ConnectionStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of a feed's sockets. subscribed, asked: streams that the venue gives, and that it has not answered yet."""
+
+    state: str
+    symbols: int = 0
+    reconnects: int = 0
+    age_s: float | None = None
+    subscribed: int = 0
+    asked: int = 0
+    last_error: str = ""
+
+
 class FeedStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     """One feed, as its listener last told.
 
-    state: connecting, subscribing, live, stale (connected, and mute), draining or stopped.
+    state: that of its least advanced connection: refused, connecting, subscribing, live; or stale (connected, and
+        mute), idle (nothing is wanted), draining, stopped.
     at_us, last_tick_us: when this was told, and when its newest tick was received; 0 for never.
     latency_ms: p50 and p99 from the venue's time to our receipt; negative where the clocks differ, never clamped.
-    The counts are since the listener started. silent: symbols subscribed long ago of which nothing was ever heard.
+    clock_skew_ms: how far our clock is behind the venue's at the least, where that is beyond doubt; else 0.
+    The counts are since the listener started.
+    silent: symbols subscribed long ago of which nothing was ever heard; mute: streams that used to speak and do not;
+    refused: streams that the venue does not give, and symbols without room.
+    books: how many are in which state; snapshots_waiting: books whose snapshot is to be fetched.
+    last_error: of the newest of its connections' troubles.
     """
 
     provider: str
@@ -56,7 +83,14 @@ class FeedStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     journal_full: bool = False
     gaps_open: int = 0
     latency_ms: dict[str, float] = {}
+    clock_skew_ms: float = 0.0
     silent: list[str] = []
+    mute: list[str] = []
+    refused: list[str] = []
+    books: dict[str, int] = {}
+    snapshots_waiting: int = 0
+    last_error: str = ""
+    connections: list[ConnectionStatus] = []
 
     def last_tick_age_s(self, now_us: int) -> float | None:
         """How long ago its newest tick was received; None if it had none."""
@@ -72,9 +106,41 @@ async def tell(status: FeedStatus) -> None:
     await async_client().set(_key(status.shard), _encode(status), ex=EXPIRES_S)
 
 
+def payload(feed: FeedStatus, now_us: int) -> dict[str, Any]:
+    """What staff are told of it, over HTTP and the topic `feeds`."""
+    age_s = feed.last_tick_age_s(now_us)
+    return {
+        "provider": feed.provider,
+        "state": feed.state,
+        "last_tick_age_s": None if age_s is None else round(age_s, 3),
+        "ticks_per_s": feed.ticks_per_s,
+        "reconnects": feed.reconnects,
+        "gaps_open": feed.gaps_open,
+        "latency_ms": feed.latency_ms,
+        "clock_skew_ms": feed.clock_skew_ms,
+        "symbols": feed.symbols,
+        "malformed": feed.malformed,
+        "quarantined": feed.quarantined,
+        "dropped": feed.dropped,
+        "journal_full": feed.journal_full,
+        "silent": feed.silent,
+        "mute": feed.mute,
+        "refused": feed.refused,
+        "books": feed.books,
+        "snapshots_waiting": feed.snapshots_waiting,
+        "last_error": feed.last_error,
+        "connections": msgspec.to_builtins(feed.connections),
+    }
+
+
 def shards() -> list[str]:
     """The listener shards of this installation's feeds."""
-    return [f"{provider}:0" for provider in settings.FEEDS]
+    return [shard_of(provider) for provider in settings.FEEDS]
+
+
+def shard_of(provider: str) -> str:
+    """A provider's listener shard. There is one; its journal and its lease have its name."""
+    return f"{provider}:0"
 
 
 def feeds(now_us: int | None = None) -> list[FeedStatus]:
@@ -113,6 +179,16 @@ class Latencies:
         self._count += len(self._batches[-1])
         while self._count - len(self._batches[0]) >= LATENCIES_KEPT:
             self._count -= len(self._batches.popleft())
+
+    def skew_ms(self) -> float:
+        """How far behind the venue's clock ours is at the least: no message arrives before it was sent.
+
+        By the second smallest of a hundred, since one odd time is no clock. 0 while nothing is negative.
+        """
+        if not self._count:
+            return 0.0
+        least = float(np.percentile(np.concatenate(list(self._batches)), 1)) / 1000
+        return round(max(0.0, -least), 3)
 
     def percentiles_ms(self, percentiles: Sequence[int] = (50, 99)) -> dict[str, float]:
         """Such as {"p50": 12.3, "p99": 80.1}; empty before the first tick."""
