@@ -7,9 +7,14 @@ from pathlib import Path
 
 from tests.venues import recordings
 from tests.venues.binance import BinanceVenue
+from tests.venues.coinbase import CoinbaseVenue
+from tests.venues.finnhub import FinnhubVenue
+from tests.venues.kraken import KrakenVenue
 from tests.venues.server import Venue
 
-VENUES: dict[str, type[Venue]] = {venue.name: venue for venue in (BinanceVenue,)}
+VENUES: dict[str, type[Venue]] = {
+    venue.name: venue for venue in (BinanceVenue, CoinbaseVenue, KrakenVenue, FinnhubVenue)
+}
 
 
 def main() -> None:

@@ -74,6 +74,12 @@ class Side:
     def best(self, count: int | None = None) -> list[Level]:
         return [self._levels[place] for place in self._order[:count]]
 
+    def keep(self, count: int) -> None:
+        """Forget all but the best."""
+        for place in self._order[count:]:
+            del self._levels[place]
+        del self._order[count:]
+
     def __len__(self) -> int:
         return len(self._order)
 
@@ -137,13 +143,16 @@ class Market:
         self.open_book(symbol)
         sold = self._random.random() < 0.5
         price = self._price(symbol, self.symbols[symbol] + (-1 if sold else 1))
-        trade = SentTrade(symbol, self._next_id[symbol], price, self._quantity(symbol), now_us, sold)
-        self._next_id[symbol] += 1
+        trade = SentTrade(symbol, self.next_id(symbol), price, self._quantity(symbol), now_us, sold)
         self.trades[symbol].append(trade)
         before = self.symbols[symbol]
         self.symbols[symbol] = max(4 * LEVELS, before + self._random.randint(-3, 3))
         self._move_book(symbol, before)
         return trade
+
+    def next_id(self, symbol: str) -> int:
+        self._next_id[symbol] += 1
+        return self._next_id[symbol] - 1
 
     def open_book(self, symbol: str) -> Book:
         """The book, made up if it is not known yet."""

@@ -163,6 +163,17 @@ class Venue:
         """The frame as it goes to this client, numbered and wrapped; None: not meant for it."""
         return frame.text
 
+    def wants(self, client: Client, frame: Frame) -> bool:
+        return frame.stream in client.streams
+
+    def carried(self, client: Client, frame: Frame) -> tuple[SentTrade, ...]:
+        """The trades in what this client is sent of the frame."""
+        return frame.trades
+
+    def expand(self, frame: Frame) -> Sequence[Frame]:
+        """A recorded frame, and what else follows from it for those who subscribed otherwise."""
+        return [frame]
+
     def spoil(self, text: str, kind: str, argument: float) -> str:
         """faults.ON_BOOKS: a book's frame with something wrong in it."""
         raise NotImplementedError
@@ -400,7 +411,8 @@ class Venue:
                 await asyncio.sleep(max(0.0, (frame.at_ns - first_ns) / 1e9 / speed - time.monotonic() + started))
             self.note(frame)
             if frame.stream:
-                await self._offer(frame, patient=True)
+                for part in self.expand(frame):
+                    await self._offer(part, patient=True)
         await self._settle()
 
     async def _offer(self, frame: Frame, patient: bool = False) -> None:
@@ -415,7 +427,7 @@ class Venue:
             if fate.kind in (faults.DROP, faults.HALF):
                 self.dropped.update(trade.key for trade in frame.trades)
         for client in self.open_clients:
-            if not frame.stream or frame.stream in client.streams:
+            if not frame.stream or self.wants(client, frame):
                 if patient:
                     await self._room(client)
                 self.put(client, frame, fate)
@@ -495,7 +507,7 @@ class Venue:
         for _ in range(2 if fate.kind == faults.DUPLICATE else 1):
             await self._write(client, text, fate.kind == faults.FRAGMENT)
         client.frames += 1
-        for trade in frame.trades:
+        for trade in self.carried(client, frame):
             client.trades.append(trade.key)
             self.sent[trade.key] = trade
 
