@@ -44,7 +44,7 @@ class _Place:
     def trade(self, part: Bar) -> bool:
         """Count one minute's part of a batch in. Whether the price is newer for it."""
         minute = part.time_us // MINUTE_US
-        self.rolling.add(Minute(minute, part.high, part.low, part.close, part.volume, part.last_time_us))
+        self.rolling.add(Minute(minute, part.high, part.low, part.close, part.volume or 0.0, part.last_time_us))
         if (part.last_time_us, part.last_id) <= (self.time_us, self.trade_id):
             return False
         day_us = part.time_us - part.time_us % DAY_US
@@ -117,6 +117,11 @@ class Board:
             found = self._places[known.id] = _Place(known, self._stored.pop(known.id, None))
         return found
 
+    def newest_trade(self, known: Known) -> tuple[int, int] | None:
+        """Its id and time; None where there was none yet."""
+        place = self.place(known)
+        return (place.trade_id, place.time_us) if place.trade_id else None
+
     def remember(self, past: Past) -> None:
         place = self.place(past.known)
         place.rolling = Rolling(past.before)
@@ -134,8 +139,8 @@ class Board:
             moved[-1].close,
             max(part.high for part in moved),
             min(part.low for part in moved),
-            sum(part.volume for part in moved),
-            sum(part.trades for part in moved),
+            sum(part.volume or 0.0 for part in moved),
+            sum(part.trades or 0 for part in moved),
             moved[-1].last_time_us,
         )
 

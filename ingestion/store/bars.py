@@ -3,7 +3,7 @@
 import datetime as dt
 import time
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -15,7 +15,7 @@ from ingestion.models import AdjustmentFactor, Instrument
 from ingestion.providers import SOURCES
 from ingestion.store import daily, own, venue
 from ingestion.store.minutes import CANDLE, bar_of
-from ingestion.store.times import BEGINNING, DAY_US, FOREVER, array, to_datetime, to_us
+from ingestion.store.times import BEGINNING, DAY_US, FOREVER, MICROSECOND, array, to_datetime, to_us
 
 Adjust = Literal["split", "total"]
 Fill = Literal["empty"]
@@ -185,14 +185,14 @@ def rolled_up(wanted: Sequence[tuple[int, int, int]], interval: str) -> list[Bar
     if not wanted:
         return []
     instruments, sources, starts = (array(column) for column in zip(*sorted(set(wanted)), strict=True))
+    parameters: dict[str, Any] = {
+        "instruments": instruments, "sources": sources, "starts": starts, "step": INTERVALS[interval] * MICROSECOND,
+    }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {CANDLE} FROM ({own.rolled_up_of_given()}) AS c ORDER BY c.time, c.instrument_id, c.source",
-            {
-                "instruments": instruments, "sources": sources, "starts": starts,
-                "step": dt.timedelta(microseconds=INTERVALS[interval]),
-            },
-        )  # fmt: skip
+            parameters,
+        )
         return [bar_of(row, interval) for row in cursor.fetchall()]
 
 

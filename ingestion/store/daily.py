@@ -6,7 +6,7 @@ time is the session's date, as midnight UTC.
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 
@@ -72,7 +72,7 @@ def bars(
     if newest_first:
         days.reverse()
     order = "DESC" if newest_first else "ASC"
-    parameters = {
+    parameters: dict[str, Any] = {
         "instrument": instrument_id, "source": source, "limit": limit, "days": array(day for day, _ in days),
         "opens": array(s.open_us for _, s in days), "closes": array(s.close_us for _, s in days),
     }  # fmt: skip
