@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import redis
 import requests
+import urllib3
 from django.conf import settings
 
 from ingestion import budget
@@ -152,7 +153,7 @@ def _request(call: Call, url: str) -> tuple[int, dict[str, str], bytes, str]:
         ) as response:
             body, failure = _read(response)
             return response.status_code, {k.lower(): v for k, v in response.headers.items()}, body, failure
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         failure = type(error).__name__
     return 0, {}, b"", failure
 
@@ -161,7 +162,8 @@ def _read(response: requests.Response) -> tuple[bytes, str]:
     """The body, and why it is none: too long, or too slow in coming."""
     until = time.monotonic() + settings.REST_ANSWER_TIMEOUT_S
     chunks, size = [], 0
-    for chunk in response.iter_content(CHUNK_BYTES):
+    # `iter_content` would wait for a whole chunk, however slowly it drips.
+    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         size += len(chunk)
         if size > settings.REST_ANSWER_MAX_BYTES:
             return b"", f"more than {settings.REST_ANSWER_MAX_BYTES} bytes"
