@@ -10,7 +10,9 @@ from typing import Final, NamedTuple
 from django.conf import settings
 
 from ingestion import budget, demand, http, symbols
+from ingestion.candles import Bar
 from ingestion.plan import TRADES, Span
+from ingestion.providers import SOURCES
 from ingestion.providers.simulated import Simulation
 from ingestion.rest.binance_history import BinanceCandles, BinanceTrades
 from ingestion.rest.coinbase_history import CoinbaseCandles, CoinbaseTrades
@@ -114,10 +116,21 @@ def _following(page: TradePage, wanted: Wanted, source: TradeHistory, cursor: st
     return page.following
 
 
-def simulated_trades(symbol: str, from_us: int, until_us: int) -> list[Trade]:
-    """What the simulated feed makes of a symbol in [from, until), among those that are followed now: they share its
-    rate."""
+def simulated_trades(from_us: int, until_us: int) -> dict[str, list[Trade]]:
+    """What the simulated feed makes of [from, until), by symbol, oldest first: of those that are followed now, since
+    they share its rate."""
+    made: dict[str, list[Trade]] = {}
+    for tick in _simulation().ticks(from_us, until_us):
+        if isinstance(tick, Trade):
+            made.setdefault(tick.symbol, []).append(tick)
+    return made
+
+
+def simulated_candles(symbol: str, instrument_id: int, from_us: int, until_us: int) -> list[Bar]:
+    """Its whole minutes within [from, until), without making their trades."""
+    return _simulation().candles(symbol, from_us, until_us, instrument_id, SOURCES[SIMULATED])
+
+
+def _simulation() -> Simulation:
     followed = sorted(symbols.followed(SIMULATED, demand.wanted()))
-    simulation = Simulation(settings.SIMULATED_SEED, followed, settings.SIMULATED_TICKS_PER_S)
-    ticks = simulation.ticks(from_us, until_us)
-    return [tick for tick in ticks if isinstance(tick, Trade) and tick.symbol == symbol]
+    return Simulation(settings.SIMULATED_SEED, followed, settings.SIMULATED_TICKS_PER_S)
