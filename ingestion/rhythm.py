@@ -43,7 +43,7 @@ class Rhythm:
         for key in keys:
             beat = self._beats.get(key)
             if beat is not None:
-                self._learn(beat, now_s - beat.since_s)
+                self._learn(beat, now_s - beat.since_s + beat.alarms * self._limit_s(beat))
                 beat.since_s, beat.count, beat.alarms = now_s, beat.count + 1, 0
 
     def pause(self, keys: Iterable[Hashable], now_s: float) -> None:
@@ -66,7 +66,6 @@ class Rhythm:
         for key, beat in self._beats.items():
             if beat.count and now_s - beat.since_s >= self._limit_s(beat):
                 beat.alarms += 1
-                self._learn(beat, now_s - beat.since_s)
                 beat.since_s = now_s
                 found.append((key, beat.alarms))
         return found

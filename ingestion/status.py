@@ -143,10 +143,10 @@ def shard_of(provider: str) -> str:
     return f"{provider}:0"
 
 
-def feeds(now_us: int | None = None) -> list[FeedStatus]:
-    """Every feed of FEEDS, in that order. Raises redis.RedisError."""
+def feeds(now_us: int | None = None, providers: Sequence[str] | None = None) -> list[FeedStatus]:
+    """Every feed of these providers (by default of FEEDS), in that order. Raises redis.RedisError."""
     now_us = now_us or time.time_ns() // 1000
-    names = shards()
+    names = shards() if providers is None else [shard_of(provider) for provider in providers]
     stored: Any = client().mget([_key(shard) for shard in names]) if names else []
     return [_judged(shard, value, now_us) for shard, value in zip(names, stored, strict=True)]
 
