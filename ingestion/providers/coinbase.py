@@ -271,10 +271,12 @@ def _subscriptions(frame: _Frame[_Subscriptions], received_us: int) -> list[Said
         Ack(
             None,
             tuple(
-                f"{name}:{product}"
-                for name, products in event.subscriptions.items()
-                if name in KIND_OF_CHANNEL
-                for product in products
+                sorted(
+                    f"{name}:{product}"
+                    for name, products in event.subscriptions.items()
+                    if name in KIND_OF_CHANNEL
+                    for product in products
+                )
             ),
             whole=True,
         )
