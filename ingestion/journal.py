@@ -10,6 +10,7 @@ Keys (`<name>` is `<provider>:<shard>`, such as `binance:0`):
     journal:<name>:state    token, epoch, appended and trimmed bytes, and the hole being made while the journal is full
     latest:<provider>       instrument id → newest values
     bars:<provider>         open bars
+    book:<provider>         instrument id → its order book as shown; gone BOOK_KEEP_S after the last of them changed
     changes:<name>          what each flush moved, for followers; bounded by CHANGES_MAX_ENTRIES; one field, c
 """
 
@@ -51,6 +52,7 @@ class Flush(msgspec.Struct, frozen=True, gc=False):
     bars: the open bars, encoded, by the field they have in `bars:<provider>`.
     changes: one encoded entry for the followers, or None if no price moved.
     now_us: when, microseconds since 1970.
+    books: instrument id → its order book as shown, encoded.
     """
 
     trade_rows: bytes
@@ -60,6 +62,7 @@ class Flush(msgspec.Struct, frozen=True, gc=False):
     bars: dict[str, bytes]
     changes: bytes | None
     now_us: int
+    books: dict[int, bytes] = {}
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -118,8 +121,11 @@ local function set_all(hash, first, pairs_given)
     local last = first + 2 * pairs_given - 1
     for i = first, last, 2000 do redis.call('HSET', hash, unpack(ARGV, i, math.min(i + 1999, last))) end
 end
-set_all(KEYS[3], 15, tonumber(ARGV[13]))
-set_all(KEYS[4], 15 + 2 * tonumber(ARGV[13]), tonumber(ARGV[14]))
+local latest, bars, books = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
+set_all(KEYS[3], 17, latest)
+set_all(KEYS[4], 17 + 2 * latest, bars)
+set_all(KEYS[6], 17 + 2 * (latest + bars), books)
+if books > 0 then redis.call('EXPIRE', KEYS[6], ARGV[16]) end
 if changes ~= '' then redis.call('XADD', KEYS[5], 'MAXLEN', '~', changes_max, '*', 'c', changes) end
 if count == '0' then return {'appended'} end
 local size = #trades + #quotes + overhead
@@ -172,7 +178,8 @@ class Journal:
     def __init__(self, name: str, token: int) -> None:
         provider = name.partition(":")[0]
         self.name, self.token = name, token
-        self.keys = [*_keys(name), key("latest", provider), key("bars", provider), key("changes", name)]
+        shown = key("latest", provider), key("bars", provider), key("changes", name), key("book", provider)
+        self.keys = [*_keys(name), *shown]
 
     def append(self, flush: Flush) -> Outcome:
         """Hand over a flush, all or nothing. Raises Fenced, or redis.RedisError: then append the same flush again,
@@ -202,9 +209,9 @@ class Journal:
         arguments = [
             *self._common_arguments(), flush.now_us, settings.CHANGES_MAX_ENTRIES, ENTRY_OVERHEAD_BYTES,
             LAYOUT_VERSION, flush.trade_rows, flush.quote_rows, flush.count, flush.changes or b"",
-            len(flush.latest), len(flush.bars),
+            len(flush.latest), len(flush.bars), len(flush.books), settings.BOOK_KEEP_S,
         ]  # fmt: skip
-        for values in (flush.latest, flush.bars):
+        for values in (flush.latest, flush.bars, flush.books):
             for field, value in values.items():
                 arguments += (field, value)
         return arguments

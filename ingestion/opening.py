@@ -50,7 +50,7 @@ def live(provider: str, known: dict[str, Known], now_us: int) -> Pipeline:
         known=known,
         fresh_us=int(settings.PRICE_FRESH_S * 1e6),
         counts_trades=venue is not None and venue.counts_trades,
-        books=Books(provider, venue and venue.book),
+        books=Books(provider, venue.book if venue is not None else None),
     )
     pipeline.remember(remembered(provider, known.values(), now_us), _told_bars(provider))
     return pipeline

@@ -7,7 +7,7 @@ costs a few microseconds here, so what can be done once a batch or once an instr
 
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,20 +16,38 @@ from django.conf import settings
 
 from ingestion import payloads
 from ingestion.board import Board, Past
+from ingestion.books import Books
 from ingestion.candles import Bar, OpenBars, bars, fold
+from ingestion.holes import Hole, TradeIds
 from ingestion.journal import Flush
 from ingestion.latest import Change, Latest, encode, judged, pack_changes
-from ingestion.providers import Ack, MalformedFrame, Said, Shutdown, VenueError
+from ingestion.orderbook import whole
+from ingestion.providers import (
+    BARS,
+    BOOK,
+    QUOTES,
+    TICKER,
+    TRADES,
+    Ack,
+    Heartbeat,
+    MalformedFrame,
+    Numbered,
+    Said,
+    Shutdown,
+    VenueError,
+)
 from ingestion.quality import Judge
 from ingestion.status import Latencies
 from ingestion.symbols import Known
 from ingestion.ticks import (
     SUSPECT,
+    BookDelta,
     BookSnapshot,
     Quote,
     Tick,
     Ticker,
     Trade,
+    VenueBar,
     pack_quotes,
     pack_trades,
     unpack_trades,
@@ -41,7 +59,7 @@ logger = logging.getLogger(__name__)
 Decode = Callable[[bytes | str, int], list[Said]]
 
 TICK_TYPES: Final = frozenset({Trade, Quote, Ticker, BookSnapshot})
-CONTROL_TYPES: Final = frozenset({Ack, VenueError, Shutdown})
+CONTROL_TYPES: Final = frozenset({Ack, VenueError, Shutdown, Heartbeat, Numbered})
 
 # One journal entry holds no more than this, however many ticks wait.
 BATCH_MAX_TICKS: Final = 4000
@@ -52,8 +70,6 @@ BARS_INTERVAL_US: Final = 250_000
 # Refused ticks and frames waiting for the quarantine; further ones are only counted.
 REFUSED_WAITING_MAX: Final = 1000
 REFUSED_SHOWN_BYTES: Final = 512
-# A skip of more ids than this is a new numbering, not a hole.
-HOLE_MAX: Final = 1000
 MALFORMED_LOG_INTERVAL_US: Final = 5_000_000
 # A quote's id this far below the newest is a venue that began anew, not an old quote.
 QUOTE_RESTART: Final = 100_000
@@ -99,43 +115,18 @@ def _nobody() -> None:
     pass
 
 
-class _TradeIds:
-    """Which trade ids of one symbol were seen: those from `low` to `high` but for the `holes`."""
-
-    __slots__ = ("high", "holes", "low")
-
-    def __init__(self) -> None:
-        self.low, self.high, self.holes = 0, -1, set[int]()
-
-    def is_new(self, trade_id: int) -> bool:
-        """Whether it was not seen; and now it was. An id from before `low` counts as new: the disk knows better."""
-        if trade_id > self.high:
-            self._jump(trade_id)
-            return True
-        if trade_id in self.holes:
-            self.holes.discard(trade_id)
-            return True
-        return trade_id < self.low
-
-    def _jump(self, trade_id: int) -> None:
-        skipped = trade_id - self.high - 1
-        if self.high < 0 or skipped + len(self.holes) > HOLE_MAX:
-            self.low = trade_id
-            self.holes.clear()
-        else:
-            self.holes.update(range(self.high + 1, trade_id))
-        self.high = trade_id
-
-
 class Pipeline:
     """One listener shard's.
 
     known: the instruments by the venue's symbols; `follow` replaces it.
     board: what the market looks like, already loaded with what is stored.
     fresh_us: how old a trade may be and still be news in `changes`.
-    live: false for replays: their trades are nobody's news, and their bars are no open ones.
+    live: false for replays: their trades are nobody's news, their bars are no open ones, and they show no books.
+    counts_trades: whether trade ids rise by one in each symbol; else every trade counts, and none is ever missed.
+    books: None where nothing but whole books ever comes.
 
-    `full` may be set to what is to be called while LISTENER_FLUSH_MAX_TICKS or more wait.
+    `full` may be set to what is to be called while LISTENER_FLUSH_MAX_TICKS or more wait; `watched` to the topics that
+    somebody watches: others are not told.
     """
 
     def __init__(
@@ -149,23 +140,31 @@ class Pipeline:
         known: Mapping[str, Known],
         fresh_us: int,
         live: bool = True,
+        counts_trades: bool = True,
+        books: Books | None = None,
     ) -> None:
         self.source, self.number = source, number
         self._decode, self._judge, self._board = decode, judge, board
-        self._fresh_us, self._live = fresh_us, live
+        self._fresh_us, self._live, self._counts_trades = fresh_us, live, counts_trades
+        self.books = books or Books(source, None)
+        self.watched: Container[str] | None = None
         self.flush_ticks = settings.LISTENER_FLUSH_MAX_TICKS
         self.full: Callable[[], None] = _nobody
         self._known: dict[str, Known] = {}
         self._ids: dict[str, int] = {}
         self._by_id: dict[int, Known] = {}
+        self._trade_ids: dict[str, TradeIds] = {}
         self.follow(known)
         self.counts = Counts()
         self.latencies = Latencies()
-        self.heard: set[str] = set()
+        self._heard: set[tuple[str, str]] = set()
         self.last_tick_us = 0
         self.doubtful: deque[Doubtful] = deque()
         self._waiting: list[Tick] = []
-        self._trade_ids: defaultdict[str, _TradeIds] = defaultdict(_TradeIds)
+        self._hole_grace_us = int(settings.TRADE_HOLE_GRACE_S * 1e6)
+        self._hole_age_max_us = int(settings.TRADE_HOLE_AGE_MAX_S * 1e6)
+        self._venue_bars: deque[VenueBar] = deque(maxlen=settings.LISTENER_HAND_OFF_MAX)
+        self._now_us = 0
         self._quote_ids: dict[str, int] = {}
         self._open_bars = OpenBars()
         self._unbarred: list[bytes] = []
@@ -174,7 +173,7 @@ class Pipeline:
         self._moved: dict[int, tuple[Known, Latest]] = {}
         self._tickers: dict[int, Known] = {}
         self._recent: dict[int, deque[Trade]] = {}
-        self._shown: dict[tuple[str, int], Ticker | BookSnapshot] = {}
+        self._shown: dict[int, Ticker] = {}
         self._bars: dict[tuple[int, str], Bar] = {}
 
     def follow(self, known: Mapping[str, Known]) -> None:
@@ -182,6 +181,10 @@ class Pipeline:
         self._known = dict(known)
         self._ids = {symbol: instrument.id for symbol, instrument in known.items()}
         self._by_id |= {instrument.id: instrument for instrument in known.values()}
+        for gone in self._trade_ids.keys() - self._ids.keys():
+            del self._trade_ids[gone]
+        if self._live:
+            self.books.follow(self._known)
 
     def remember(self, pasts: Iterable[Past], told: Iterable[Bar] = ()) -> None:
         """Instruments' last 24 hours. told: open bars as an earlier listener told them.
@@ -234,6 +237,14 @@ class Pipeline:
         if len(self._waiting) >= self.flush_ticks:
             self.full()
 
+    def book_snapshot(self, delta: BookDelta) -> None:
+        """Take in a book's snapshot that did not come in the stream."""
+        self.books.apply(delta)
+
+    def lost(self, symbols: Iterable[str] | None = None) -> None:
+        """What comes next of these symbols (None: all) does not continue what came before."""
+        self.books.lost(symbols)
+
     def forget_oldest(self, most: int, before_us: int) -> list[Tick]:
         """Keep no more than the newest `most` waiting ticks, and none received before. Returns the others."""
         excess = max(0, len(self._waiting) - most)
@@ -249,9 +260,28 @@ class Pipeline:
                 self._waiting.append(word)  # type: ignore[arg-type]
             elif type(word) in CONTROL_TYPES:
                 control.append(word)
+            elif isinstance(word, BookDelta) and self._live:
+                self._take_delta(word)
+            elif isinstance(word, VenueBar):
+                self._take_bar(word)
             else:
                 self.counts.unknown += 1
+        if len(self._waiting) >= self.flush_ticks:
+            self.full()
         return control
+
+    def _take_delta(self, delta: BookDelta) -> None:
+        self._heard.add((BOOK, delta.symbol))
+        self.last_tick_us = max(self.last_tick_us, delta.received_us)
+        self.books.apply(delta)
+
+    def _take_bar(self, bar: VenueBar) -> None:
+        self._heard.add((BARS, bar.symbol))
+        reason = NO_SYMBOL if bar.symbol not in self._ids else self._judge.judge(bar, bar.received_us)
+        if reason is None:
+            self._venue_bars.append(bar)
+        else:
+            self._doubt_tick(bar, reason)
 
     def _refuse_frame(self, error: MalformedFrame, received_us: int) -> None:
         self.counts.malformed += 1
@@ -265,13 +295,16 @@ class Pipeline:
 
     def due(self, now_us: int) -> bool:
         """Whether there is anything to `take`."""
-        return bool(self._waiting) or (bool(self._unbarred) and now_us - self._barred_at_us >= BARS_INTERVAL_US)
+        if self._waiting or self.books.keep_due(now_us):
+            return True
+        return bool(self._unbarred) and now_us - self._barred_at_us >= BARS_INTERVAL_US
 
     def take(self, now_us: int) -> Batch | None:
         """What waits (at most BATCH_MAX_TICKS of it), as one flush; None if there is nothing to tell.
 
         After this the board counts those ticks as known: append the flush, or record that it was lost.
         """
+        self._now_us = now_us
         ticks, self._waiting = self._waiting[:BATCH_MAX_TICKS], self._waiting[BATCH_MAX_TICKS:]
         trades, quotes = self._divide(self._believed(ticks, now_us))
         trade_rows = pack_trades(trades, self._ids, self.number)
@@ -282,8 +315,8 @@ class Pipeline:
         touched = {i: (known, self._board.latest(known)) for i, known in self._touched(trades, quotes).items()}
         self._moved |= touched
         latest = {i: encode(newest) for i, (_, newest) in touched.items()}
-        bars_due = self._bars_due(now_us)
-        if not (latest or bars_due or trades or quotes):
+        bars_due, books_due = self._bars_due(now_us), self._books_due(now_us)
+        if not (latest or bars_due or books_due or trades or quotes):
             return None
         count = len(trades) + len(quotes)
         self.counts.ticks += count
@@ -291,37 +324,53 @@ class Pipeline:
         self.counts.quotes += len(quotes)
         packed = pack_changes(changes) if changes and self._live else None
         oldest_us = ticks[0].received_us if ticks else now_us
-        return Batch(Flush(trade_rows, quote_rows, count, latest, bars_due, packed, now_us), oldest_us)
+        return Batch(Flush(trade_rows, quote_rows, count, latest, bars_due, packed, now_us, books_due), oldest_us)
 
     def publications(self, now_us: int) -> list[Message]:
         """What happened since they were last asked for, one message a topic."""
         messages: list[Message] = []
         for instrument_id, (known, newest) in self._moved.items():
             latest = judged(newest, now_us, self._fresh_us)
-            if latest.price is not None:
+            if latest.price is not None and self._watched("price", known):
                 messages.append(
                     self._message("price", known, "asset_update", payloads.price(known.symbol, latest), now_us)
                 )
             recent = self._recent.pop(instrument_id, None)
-            if recent:
+            if recent and self._watched("trades", known):
                 data = payloads.trades(known.symbol, self.source, recent)
                 messages.append(self._message("trades", known, "trades", data, now_us))
-        messages += self._shown_messages(now_us)
+        messages += self._ticker_messages(now_us)
+        messages += self._book_messages(now_us)
         messages += self._bar_messages(now_us)
         self._moved = {}
         return messages
+
+    def take_heard(self) -> set[tuple[str, str]]:
+        """(kind, symbol) of all streams that spoke since this was last asked."""
+        taken, self._heard = self._heard, set()
+        return taken
 
     def take_doubtful(self) -> list[Doubtful]:
         """What waits for the quarantine."""
         taken, self.doubtful = list(self.doubtful), deque()
         return taken
 
+    def take_venue_bars(self) -> list[VenueBar]:
+        """The candles that the venue made, in their order."""
+        taken = list(self._venue_bars)
+        self._venue_bars.clear()
+        return taken
+
+    def take_holes(self) -> list[Hole]:
+        """Trades that were skipped TRADE_HOLE_GRACE_S ago or longer and did not come after all; each is told once."""
+        before_us = self._now_us - self._hole_grace_us
+        return [hole for symbol, ids in self._trade_ids.items() for hole in ids.take(symbol, before_us)]
+
     # --- Judging ----------------------------------------------------------------------------------------------
 
     def _believed(self, ticks: list[Tick], now_us: int) -> list[Tick]:
         symbols = {tick.symbol for tick in ticks}
         strangers = symbols - self._ids.keys()
-        self.heard |= symbols
         if strangers:
             self._refuse(t for t in ticks if t.symbol in strangers)
             ticks = [t for t in ticks if t.symbol not in strangers]
@@ -335,7 +384,7 @@ class Pipeline:
         for tick in ticks:
             self._doubt_tick(tick, NO_SYMBOL)
 
-    def _doubt_tick(self, tick: Tick, reason: str) -> None:
+    def _doubt_tick(self, tick: Tick | VenueBar, reason: str) -> None:
         self.counts.quarantined += 1
         raw = msgspec.json.encode(tick)[:REFUSED_SHOWN_BYTES]
         self._doubt(Doubtful(tick.symbol, str(reason), raw, tick.time_us, tick.received_us))
@@ -351,10 +400,10 @@ class Pipeline:
         trade_ids, quote_ids = self._trade_ids, self._quote_ids
         for tick in ticks:
             if type(tick) is Trade:
-                seen = trade_ids[tick.symbol]
+                seen = trade_ids.get(tick.symbol) or self._begin_ids(tick.symbol)
                 if tick.trade_id == seen.high + 1:
-                    seen.high += 1
-                elif not seen.is_new(tick.trade_id):
+                    seen.high, seen.time_us = tick.trade_id, tick.time_us
+                elif self._counts_trades and not seen.is_new(tick.trade_id, tick.time_us, tick.received_us):
                     self.counts.duplicates += 1
                     continue
                 trades.append(tick)
@@ -369,14 +418,22 @@ class Pipeline:
                 self._show(tick)
         return trades, quotes
 
+    def _begin_ids(self, symbol: str) -> TradeIds:
+        """What an earlier listener had last is where this one goes on, unless that is long ago."""
+        newest = self._board.newest_trade(self._known[symbol])
+        goes_on = self._live and newest is not None and newest[1] >= self._now_us - self._hole_age_max_us
+        ids = self._trade_ids[symbol] = TradeIds(newest if goes_on else None)
+        return ids
+
     def _show(self, tick: Tick) -> None:
         known = self._known[tick.symbol]
         if isinstance(tick, Ticker):
+            self._heard.add((TICKER, tick.symbol))
             self._board.ticker(known, tick)
-            self._shown["ticker", known.id] = tick
+            self._shown[known.id] = tick
             self._tickers[known.id] = known
-        elif isinstance(tick, BookSnapshot):
-            self._shown["book", known.id] = tick
+        elif isinstance(tick, BookSnapshot) and self._live:
+            self._take_delta(whole(tick))
 
     # --- Counting ---------------------------------------------------------------------------------------------
 
@@ -398,12 +455,15 @@ class Pipeline:
         newest = {quote.symbol: quote for quote in quotes if not quote.flags & SUSPECT}
         for symbol, quote in newest.items():
             self._board.quote(self._known[symbol], quote)
+            self.books.quote(quote)
 
     def _touched(self, trades: list[Trade], quotes: list[Quote]) -> dict[int, Known]:
         """The instruments of a batch, which then wait for publication; and when each was last heard of."""
         received = {quote.symbol: quote.received_us for quote in quotes}
-        for trade in trades:
-            received[trade.symbol] = trade.received_us
+        traded = {trade.symbol: trade.received_us for trade in trades}
+        self._heard.update((QUOTES, symbol) for symbol in received)
+        self._heard.update((TRADES, symbol) for symbol in traded)
+        received |= traded
         touched, self._tickers = self._tickers, {}
         for symbol, received_us in received.items():
             known = self._known[symbol]
@@ -432,25 +492,43 @@ class Pipeline:
         self._bars |= {(bar.instrument_id, bar.interval): bar for bar in changed}
         return {f"{bar.instrument_id}:{bar.interval}": _encode_bar(bar) for bar in changed}
 
+    def _books_due(self, now_us: int) -> dict[int, bytes]:
+        """The books that changed since they were last kept, for the journal's call."""
+        if not self.books.keep_due(now_us):
+            return {}
+        return {self._ids[symbol]: view for symbol, view in self.books.take_unkept(now_us).items()}
+
     # --- Telling ----------------------------------------------------------------------------------------------
 
-    def _shown_messages(self, now_us: int) -> list[Message]:
-        shown, self._shown = self._shown, {}
-        return [self._shown_message(self._by_id[i], tick, now_us) for (_, i), tick in shown.items()]
+    def _watched(self, prefix: str, known: Known, suffix: str = "") -> bool:
+        return self.watched is None or f"{prefix}:{known.symbol}{suffix}" in self.watched
 
-    def _shown_message(self, known: Known, tick: Ticker | BookSnapshot, now_us: int) -> Message:
-        if isinstance(tick, Ticker):
-            data = payloads.ticker(known.symbol, tick, self.source)
-            return self._message("ticker", known, "ticker", data, now_us)
-        return self._message("book", known, "book", payloads.book(known.symbol, tick, self.source), now_us)
+    def _ticker_messages(self, now_us: int) -> list[Message]:
+        shown, self._shown = self._shown, {}
+        told = [(self._by_id[i], ticker) for i, ticker in shown.items()]
+        return [
+            self._message("ticker", known, "ticker", payloads.ticker(known.symbol, ticker, self.source), now_us)
+            for known, ticker in told
+            if self._watched("ticker", known)
+        ]
+
+    def _book_messages(self, now_us: int) -> list[Message]:
+        self.books.heard(self.last_tick_us)
+        changed = self.books.take_changed(now_us)
+        told = [(known, symbol) for symbol in changed if self._watched("book", known := self._known[symbol])]
+        return [
+            self._message("book", known, "book", payloads.book(known.symbol, self.books.view(symbol)), now_us)
+            for known, symbol in told
+        ]
 
     def _bar_messages(self, now_us: int) -> list[Message]:
         told, self._bars = self._bars, {}
         messages = []
         for (instrument_id, interval), bar in told.items():
-            symbol = self._by_id[instrument_id].symbol
-            data = payloads.candle(symbol, interval, bar, self.source)
-            messages.append(Message(f"candles:{symbol}:{interval}", "candle", data, now_us))
+            known = self._by_id[instrument_id]
+            if self._watched("candles", known, f":{interval}"):
+                data = payloads.candle(known.symbol, interval, bar, self.source)
+                messages.append(Message(f"candles:{known.symbol}:{interval}", "candle", data, now_us))
         return messages
 
     def _message(self, prefix: str, known: Known, event: str, data: payloads.Payload, now_us: int) -> Message:

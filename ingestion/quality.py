@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ingestion.ticks import SUSPECT, BookSnapshot, Quote, Tick, Ticker, Trade
+from ingestion.ticks import SUSPECT, BookSnapshot, Quote, Tick, Ticker, Trade, VenueBar
 
 # A trade is a bad print if it is further from the rolling median than both of these. The fraction keeps quiet
 # instruments from flagging an honest jump; the multiple lets wild ones move.
@@ -39,6 +39,7 @@ class Reason(StrEnum):
     TIME_IN_FUTURE = "time_in_future"
     BAD_PRICE = "bad_price"
     BAD_QUANTITY = "bad_quantity"
+    BAD_BAR = "bad_bar"
     # From here on: flagged, not refused.
     BAD_PRINT = "bad_print"
     CROSSED = "crossed"
@@ -128,10 +129,21 @@ def _book_reason(book: BookSnapshot) -> Reason | None:
     return Reason.CROSSED if crossed else None
 
 
+def _bar_reason(bar: VenueBar) -> Reason | None:
+    # Chained comparisons are false for NaN.
+    if not (0 < bar.low < PRICE_LIMIT and bar.high < PRICE_LIMIT):
+        return Reason.BAD_PRICE
+    if not (0 <= bar.volume < QUANTITY_LIMIT and 0 <= (bar.quote_volume or 0) < QUANTITY_LIMIT):
+        return Reason.BAD_QUANTITY
+    inside = bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high
+    return None if inside and (bar.trades or 0) >= 0 else Reason.BAD_BAR
+
+
 _REASONS: Final[dict[type, Callable[[Any], Reason | None]]] = {
     Quote: _quote_reason,
     Ticker: _ticker_reason,
     BookSnapshot: _book_reason,
+    VenueBar: _bar_reason,
 }
 
 
@@ -146,7 +158,7 @@ class Judge:
         self._max_future_us = max_future_us
         self._references: dict[str, _Reference] = {}
 
-    def judge(self, tick: Tick, now_us: int) -> Reason | None:
+    def judge(self, tick: Tick | VenueBar, now_us: int) -> Reason | None:
         """None for a tick to accept as it is. A trade's price becomes part of what later ones are measured by."""
         if not tick.symbol:
             return Reason.NO_SYMBOL

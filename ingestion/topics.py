@@ -5,14 +5,14 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ingestion import latest, payloads, store, symbols
+from ingestion import books, control, latest, payloads, status, store, symbols
 from ingestion.candles import INTERVALS, Bar
 from ingestion.latest import Latest
 from ingestion.models import Instrument
 from ingestion.providers import SOURCE_NAMES, SOURCES
 from streaming.protocol import Address, Message
 from streaming.publish import publish
-from streaming.topics import Kind, Topic, UnknownTopic, register
+from streaming.topics import Kind, NotYours, Topic, UnknownTopic, register
 from worker.redis import client, key
 
 SNAPSHOT_TRADES: Final = 50
@@ -35,6 +35,9 @@ class Price(_MarketTopic):
 
     prefix = "price"
     kind = Kind.CONFLATED
+
+    def keys(self, user: Any) -> list[str]:
+        return symbols.shown_by_default()
 
     def snapshot(self, address: Address, user: Any) -> list[Message]:
         found = _newest(address.topic)
@@ -100,17 +103,52 @@ class Ticker(_MarketTopic):
 
 
 class Book(_MarketTopic):
-    """The venue's order book. Nothing keeps it: until the next update it is `syncing`, and empty."""
+    """The venue's order book: `live`, `stale`, or `syncing` and then empty."""
 
     prefix = "book"
     kind = Kind.CONFLATED
 
     def snapshot(self, address: Address, user: Any) -> list[Message]:
-        symbol = address.topic.partition(":")[2]
-        return [Message(address.topic, "book", payloads.no_book(symbol), _now_us())]
+        instrument, now_us = symbols.resolve(address.topic.partition(":")[2]), _now_us()
+        return [Message(address.topic, "book", book_payload(instrument, now_us), now_us)]
 
 
-for _topic in (Price(), Trades(), Candles(), Ticker(), Book()):
+class Broadcasts(Topic):
+    """What `broadcast_market_update` tells of symbols that are not shown by default."""
+
+    prefix = "broadcasts"
+    kind = Kind.BATCHED
+    public = True
+
+    def resolve(self, key: str, user: Any) -> Address:
+        if key:
+            raise UnknownTopic(f"{self.prefix}:{key}", f"There is one topic “{self.prefix}”.")
+        return Address(self.prefix, self.prefix)
+
+
+class Feeds(Topic):
+    """How the feeds are doing, once a second each; for staff.
+
+    One topic for all of them, so that a newer message does not replace an older one: they are of different feeds.
+    """
+
+    prefix = status.TOPIC
+    kind = Kind.BATCHED
+
+    def resolve(self, key: str, user: Any) -> Address:
+        if key:
+            raise UnknownTopic(f"{self.prefix}:{key}", f"There is one topic “{self.prefix}”.")
+        if not user.is_staff:
+            raise NotYours(self.prefix, "Only staff may follow the feeds.")
+        return Address(self.prefix, self.prefix)
+
+    def snapshot(self, address: Address, user: Any) -> list[Message]:
+        now_us = _now_us()
+        told = status.feeds(now_us, control.configured())
+        return [Message(address.topic, status.EVENT, status.payload(feed, now_us), now_us) for feed in told]
+
+
+for _topic in (Price(), Trades(), Candles(), Ticker(), Book(), Broadcasts(), Feeds()):
     register(_topic)
 
 
@@ -126,6 +164,12 @@ def find(topic: str, name: str) -> Instrument:
         return symbols.resolve(name)
     except symbols.UnknownSymbol as unknown:
         raise UnknownTopic(topic, str(unknown)) from unknown
+
+
+def book_payload(instrument: Instrument, now_us: int) -> payloads.Payload:
+    """The `data` of its `book` as of now."""
+    view = books.load(instrument.id, now_us)
+    return payloads.no_book(instrument.symbol) if view is None else payloads.book(instrument.symbol, view)
 
 
 def newest_bar(instrument_id: int, interval: str) -> Bar | None:
@@ -160,7 +204,10 @@ def broadcast_market_update(
     now_us = _now_us()
     told = Latest("broadcast", price, time_us=now_us, received_us=now_us, change=change, volume=volume)
     data = payloads.price(instrument.symbol, told)
-    return publish([Message(f"price:{instrument.symbol}", "asset_update", data, now_us)])
+    topics = [f"price:{instrument.symbol}"]
+    if instrument.symbol not in symbols.shown_by_default():
+        topics.append(Broadcasts.prefix)
+    return publish([Message(topic, "asset_update", data, now_us) for topic in topics])
 
 
 def _now_us() -> int:

@@ -5,8 +5,9 @@ import pytest
 
 from ingestion.board import Board
 from ingestion.candles import Bar
+from ingestion.holes import HOLE_MAX
 from ingestion.latest import Latest, unpack_changes
-from ingestion.pipeline import BATCH_MAX_TICKS, HOLE_MAX, REFUSED_WAITING_MAX, TRADES_PER_MESSAGE
+from ingestion.pipeline import BATCH_MAX_TICKS, REFUSED_WAITING_MAX, TRADES_PER_MESSAGE
 from ingestion.providers import Ack, VenueError
 from ingestion.ticks import POSTGRES_EPOCH_US, unpack_quotes, unpack_trades
 from tests.ingestion.market import (
@@ -188,7 +189,7 @@ def test_answers_and_errors_are_handed_back_and_other_streams_counted():
     made = pipeline()
     assert made.receive(b'{"result":null,"id":3}', NOW_US) == [Ack(3)]
     assert made.receive(b'{"error":{"code":4,"msg":"Too many"},"id":9}', NOW_US) == [VenueError(4, "Too many", 9)]
-    assert made.receive(b'{"stream":"btcusdt@depth","data":{"e":"depthUpdate"}}', NOW_US) == []
+    assert made.receive(b'{"stream":"btcusdt@avgPrice","data":{"e":"avgPrice"}}', NOW_US) == []
     assert made.counts.unknown == 1
     assert not made.due(NOW_US)
     assert made.take(NOW_US) is None
