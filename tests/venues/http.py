@@ -1,6 +1,7 @@
 """What a venue answers over HTTP, beside its socket: its REST calls, routes that tests add, and orders to it."""
 
 import asyncio
+import contextlib
 import inspect
 import json
 from collections import deque
@@ -30,6 +31,7 @@ class Routes:
         self._handlers: dict[str, Handler] = {}
         self._faults: deque[faults.Fault] = deque()
         self.calls: list[str] = []
+        self.ended = asyncio.Event()  # nobody waits for an answer any more
 
     def add(self, prefix: str, handler: Handler) -> None:
         self._handlers[prefix] = handler
@@ -48,7 +50,7 @@ class Routes:
         return len(self._faults)
 
     async def answer(self, handler: Handler, request: Request) -> Response | None:
-        """The handler's answer, or what the next fault makes of it. None: no answer, the connection is cut."""
+        """The handler's answer, or what the next fault makes of it."""
         path, arguments = parsed(request.path)
         self.calls.append(request.path)
         headers = dict(request.headers.raw_items())
@@ -60,7 +62,8 @@ class Routes:
         if fault.kind == faults.HTTP_HTML:
             return response(200, HTML, {"Content-Type": "text/html"})
         if fault.kind == faults.HTTP_TIMEOUT:
-            await asyncio.sleep(fault.argument or TIMEOUT_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.ended.wait(), fault.argument or TIMEOUT_S)
             return response(503, "", {})
         return response(*await _called(handler, path, arguments | {"stale": "1"}, headers))
 

@@ -224,6 +224,7 @@ class Venue:
             self.port = next(iter(server.sockets)).getsockname()[1]
             self._ready.set()
             await self._ended.wait()
+            self.routes.ended.set()
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
