@@ -1,17 +1,74 @@
 """The market's side as JSON, in and out, and the parameters of its lists."""
 
 import datetime as dt
+import math
 import re
 from typing import Any, Final
 
+from django.conf import settings
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from ingestion import symbols
+from ingestion import control, sessions, symbols
 from ingestion.candles import INTERVALS
-from ingestion.models import Instrument
+from ingestion.models import Instrument, VenueSymbol, Watchlist
 
 ROWS_MAX: Final = 1000
+BOOK_DEPTH_MAX: Final = 50
 PLACE: Final = re.compile(r"(\d{1,18}):(\d{1,4}):(\d{1,18})")
+EARLIEST_DAY: Final = dt.date(1900, 1, 1)
+
+
+class StrictSerializer(serializers.Serializer):
+    """Refuses fields that it doesn't know: ignoring one would be a silent loss."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
+            raise serializers.ValidationError({name: ["There is no such field here."] for name in unknown})
+        return super().to_internal_value(data)
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class SymbolField(serializers.Field):
+    """An instrument, by any of its names."""
+
+    def to_internal_value(self, data: object) -> Instrument:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("A symbol is a string.")
+        try:
+            return symbols.resolve(data)
+        except symbols.UnknownSymbol as error:
+            raise serializers.ValidationError(str(error)) from error
+
+    def to_representation(self, value: Instrument) -> str:
+        return value.symbol
+
+
+class StepField(serializers.DecimalField):
+    """An exact step or bound, as a plain decimal string without idle zeros."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(max_digits=38, decimal_places=18, **more)
+
+    def to_representation(self, value: Any) -> Any:
+        return None if value is None else f"{value.normalize():f}"
+
+
+class VenueSymbolSerializer(serializers.ModelSerializer):
+    """What a provider calls an instrument, from when until when, and what it allows."""
+
+    tick_size = StepField(read_only=True, allow_null=True)
+    lot_size = StepField(read_only=True, allow_null=True)
+    min_notional = StepField(read_only=True, allow_null=True)
+
+    class Meta:
+        model = VenueSymbol
+        fields = [
+            "provider", "symbol", "status", "valid_from", "valid_until", "tick_size", "lot_size", "min_notional",
+            "price_precision", "quantity_precision", "minor_units", "checked_at",
+        ]  # fmt: skip
+        read_only_fields = fields
 
 
 class InstrumentSerializer(serializers.ModelSerializer):
@@ -34,6 +91,53 @@ class InstrumentSerializer(serializers.ModelSerializer):
 
     def validate_currency(self, value: str) -> str:
         return value.upper()
+
+
+class InstrumentDetail(serializers.ModelSerializer):
+    """An instrument with what the venues call it, those of the past too."""
+
+    calendar = serializers.SerializerMethodField(help_text="when it trades: 24/7, 24/5, or an exchange's code")
+    venue_symbols = VenueSymbolSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Instrument
+        fields = ["symbol", "name", "kind", "currency", "exchange", "calendar", "followed", "venue_symbols"]
+        read_only_fields = fields
+
+    def get_calendar(self, instrument: Instrument) -> str:
+        return sessions.name_of(instrument)
+
+
+class InstrumentFilter(serializers.Serializer):
+    """Which instruments: of a kind, on an exchange, known to a provider, or with this in a name."""
+
+    kind = serializers.ChoiceField(choices=Instrument.Kind.choices, required=False)
+    exchange = serializers.CharField(required=False, max_length=16)
+    provider = serializers.CharField(required=False, max_length=16)
+    search = serializers.CharField(required=False, max_length=64)
+
+
+class ClosePrice(StrictSerializer):
+    """The close of a day."""
+
+    date = serializers.DateField()
+    close = serializers.FloatField(min_value=0)
+
+    def validate_date(self, value: dt.date) -> dt.date:
+        if not EARLIEST_DAY <= value <= dt.date.max - dt.timedelta(days=366):
+            raise serializers.ValidationError(f"Not before {EARLIEST_DAY}.")
+        return value
+
+    def validate_close(self, value: float) -> float:
+        if not math.isfinite(value) or value <= 0:
+            raise serializers.ValidationError("A price is more than zero.")
+        return value
+
+
+class StoredPrices(serializers.Serializer):
+    """How many of the closes are now on disk."""
+
+    stored = serializers.IntegerField()
 
 
 class TimeField(serializers.DateTimeField):
@@ -63,9 +167,15 @@ class Range(serializers.Serializer):
 
 
 class CandleRange(Range):
-    """With the length of the candles."""
+    """With the length of the candles.
+
+    fill: `empty` puts a bar wherever nothing was traded while the market was open. adjust: for splits, for splits and
+    dividends (`total`), or not at all.
+    """
 
     interval = serializers.ChoiceField(choices=list(INTERVALS), required=False, default="1m")
+    fill = serializers.ChoiceField(choices=["empty"], required=False, default=None)
+    adjust = serializers.ChoiceField(choices=["split", "total", "none"], required=False, default="split")
 
 
 class TradeRange(Range):
@@ -81,3 +191,56 @@ class TradeRange(Range):
             raise serializers.ValidationError("Take `after` from the address in `next`.")
         time_us, source, trade_id = (int(part) for part in place.groups())
         return time_us, source, trade_id
+
+
+class BookDepth(serializers.Serializer):
+    """How many levels a side."""
+
+    depth = serializers.IntegerField(required=False, default=10, min_value=1, max_value=BOOK_DEPTH_MAX)
+
+
+# --- Watchlists -----------------------------------------------------------------------------------------------
+
+
+class WatchlistItemSerializer(StrictSerializer):
+    """An instrument on a list, by any of its names."""
+
+    symbol = SymbolField(source="instrument")
+    note = serializers.CharField(max_length=256, required=False, allow_blank=True, default="")
+
+
+class WatchlistSerializer(StrictSerializer):
+    """A list and what is on it, in its order. Given `items` replace those that were there."""
+
+    id = serializers.IntegerField(read_only=True)
+    name = serializers.CharField(max_length=64)
+    order = serializers.IntegerField(min_value=0, max_value=10_000, required=False)
+    items = WatchlistItemSerializer(many=True, required=False)
+
+    def validate_items(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if len(value) > settings.MAX_ITEMS_PER_WATCHLIST:
+            raise serializers.ValidationError(f"A watchlist has at most {settings.MAX_ITEMS_PER_WATCHLIST} items.")
+        named = [item["instrument"] for item in value]
+        twice = {instrument.symbol for instrument in named if named.count(instrument) > 1}
+        if twice:
+            raise serializers.ValidationError(f"More than once: {', '.join(sorted(twice))}.")
+        return value
+
+    def validate_name(self, value: str) -> str:
+        others = Watchlist.objects.filter(user=self.context["request"].user, name=value)
+        if self.instance is not None:
+            others = others.exclude(pk=self.instance.pk)
+        if others.exists():
+            raise serializers.ValidationError(f"You have a watchlist “{value}” already.")
+        return value
+
+
+# --- Feeds ----------------------------------------------------------------------------------------------------
+
+
+class FeedAction(StrictSerializer):
+    """What to do with a feed, why, and for a pause until when."""
+
+    action = serializers.ChoiceField(choices=list(control.ACTIONS))
+    reason = serializers.CharField(max_length=256, required=False, allow_blank=True, default="")
+    until = TimeField(required=False, default=None, allow_null=True)

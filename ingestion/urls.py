@@ -1,11 +1,19 @@
 from django.urls import path
 
-from ingestion import views
+from ingestion import feed_views, instrument_views, views, watchlist_views
 
 urlpatterns = [
-    path("instruments/", views.Instruments.as_view()),
+    path("instruments/", instrument_views.Instruments.as_view()),
+    path("instruments/<str:symbol>/", instrument_views.OneInstrument.as_view()),
+    path("instruments/<str:symbol>/prices/", instrument_views.Prices.as_view()),
     path("market/<str:symbol>/latest/", views.LatestPrice.as_view()),
     path("market/<str:symbol>/candles/", views.Candles.as_view()),
     path("market/<str:symbol>/trades/", views.Trades.as_view()),
-    path("feeds/", views.Feeds.as_view()),
+    path("market/<str:symbol>/book/", views.Book.as_view()),
+    path("watchlists/", watchlist_views.Watchlists.as_view()),
+    path("watchlists/<int:pk>/", watchlist_views.OneWatchlist.as_view()),
+    path("watchlists/<int:pk>/items/", watchlist_views.WatchlistItems.as_view()),
+    path("watchlists/<int:pk>/items/<str:symbol>/", watchlist_views.OneWatchlistItem.as_view()),
+    path("feeds/", feed_views.Feeds.as_view()),
+    path("feeds/<str:provider>/", feed_views.OneFeed.as_view()),
 ]

@@ -1,28 +1,25 @@
-"""The market over HTTP: instruments, and what the topics say as a fallback for polling clients."""
+"""The market over HTTP: what the topics say, as a fallback for clients that poll."""
 
 import time
 from typing import Any
 
-from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import generics
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
-from ingestion import latest, payloads, status, store, symbols
+from ingestion import latest, payloads, store, symbols
 from ingestion.candles import INTERVALS, Bar
 from ingestion.models import Instrument
 from ingestion.permissions import MarketData
 from ingestion.providers import SOURCE_NAMES
-from ingestion.serializers import CandleRange, InstrumentSerializer, TradeRange
-from ingestion.topics import newest_bar
+from ingestion.schemas import BookSchema, CandleSchema, PriceSchema, TradeSchema, page
+from ingestion.serializers import BookDepth, CandleRange, TradeRange
+from ingestion.topics import book_payload, newest_bar
 from worker.paging import results
-
-ROWS = OpenApiResponse(OpenApiTypes.OBJECT, "`{results, next}`, oldest first.")
 
 
 def instrument_called(name: str) -> Instrument:
@@ -33,23 +30,12 @@ def instrument_called(name: str) -> Instrument:
         raise NotFound(str(unknown)) from unknown
 
 
-class Instruments(generics.ListCreateAPIView):
-    """Everything that has a price here. Staff may add to it."""
-
-    serializer_class = InstrumentSerializer
-    permission_classes = [MarketData]
-    ordering = "symbol"
-
-    def get_queryset(self) -> QuerySet[Instrument]:
-        return Instrument.objects.all()
-
-
 class LatestPrice(APIView):
     """The newest price of an instrument."""
 
     permission_classes = [MarketData]
 
-    @extend_schema(responses={200: OpenApiResponse(OpenApiTypes.OBJECT, "As the topic's `asset_update`.")})
+    @extend_schema(responses=PriceSchema)
     def get(self, request: Request, symbol: str) -> Response:
         """As the `price` topic tells it."""
         instrument = instrument_called(symbol)
@@ -64,13 +50,21 @@ class Candles(APIView):
 
     permission_classes = [MarketData]
 
-    @extend_schema(parameters=[CandleRange], responses={200: ROWS})
+    @extend_schema(operation_id="market_candles_list", parameters=[CandleRange], responses=page(CandleSchema))
     def get(self, request: Request, symbol: str) -> Response:
         """The first `limit` from `start`, or without it the newest, which include the bar in progress."""
         instrument = instrument_called(symbol)
         asked = _asked(CandleRange, request)
-        interval = asked["interval"]
-        bars = store.candles(instrument.id, interval, asked["start"], asked["end"], asked["limit"])
+        interval, adjust = asked["interval"], None if asked["adjust"] == "none" else asked["adjust"]
+        bars = store.candles(
+            instrument.id,
+            interval,
+            asked["start"],
+            asked["end"],
+            asked["limit"],
+            fill=asked["fill"],
+            adjust=adjust,
+        )
         if asked["end"] is None:
             bars = _with_newest(bars, newest_bar(instrument.id, interval), asked["limit"], asked["start"] is None)
         rows = [
@@ -91,7 +85,7 @@ class Trades(APIView):
 
     permission_classes = [MarketData]
 
-    @extend_schema(parameters=[TradeRange], responses={200: ROWS})
+    @extend_schema(operation_id="market_trades_list", parameters=[TradeRange], responses=page(TradeSchema))
     def get(self, request: Request, symbol: str) -> Response:
         """The first `limit` from `start` (or after the place `after`), or with neither the newest."""
         instrument = instrument_called(symbol)
@@ -107,19 +101,23 @@ class Trades(APIView):
         return str(replace_query_param(request.build_absolute_uri(), "after", place))
 
 
-class Feeds(APIView):
-    """How the feeds are doing."""
+class Book(APIView):
+    """The venue's order book of an instrument."""
 
     permission_classes = [MarketData]
 
-    @extend_schema(responses={200: ROWS})
-    def get(self, request: Request) -> Response:
-        """As each listener last told."""
-        now_us = time.time_ns() // 1000
-        return results([_feed(feed, now_us) for feed in status.feeds(now_us)])
+    @extend_schema(parameters=[BookDepth], responses=BookSchema)
+    def get(self, request: Request, symbol: str) -> Response:
+        """The best `depth` levels a side; `status` tells whether they are live."""
+        instrument = instrument_called(symbol)
+        depth = _asked(BookDepth, request)["depth"]
+        found = book_payload(instrument, time.time_ns() // 1000)
+        sides = {side: list(found[side])[:depth] for side in ("bids", "asks")}
+        shown = sides | {"depth": max(len(levels) for levels in sides.values())}
+        return Response(_echoed(found | shown, symbol))
 
 
-def _asked(serializer: type[CandleRange] | type[TradeRange], request: Request) -> dict[str, Any]:
+def _asked(serializer: type[serializers.Serializer], request: Request) -> dict[str, Any]:
     """The query's parameters; 400 names what is wrong with them."""
     query = serializer(data=request.query_params.dict())
     query.is_valid(raise_exception=True)
@@ -139,20 +137,3 @@ def _with_newest(bars: list[Bar], newest: Bar | None, limit: int, from_the_end: 
     if bars and bars[-1].time_us < newest.time_us and (from_the_end or len(bars) < limit):
         return [*bars, newest][-limit:]
     return bars or ([newest] if from_the_end else [])
-
-
-def _feed(feed: status.FeedStatus, now_us: int) -> dict[str, Any]:
-    return {
-        "provider": feed.provider,
-        "state": feed.state,
-        "last_tick_age_s": feed.last_tick_age_s(now_us),
-        "ticks_per_s": feed.ticks_per_s,
-        "reconnects": feed.reconnects,
-        "gaps_open": feed.gaps_open,
-        "latency_ms": feed.latency_ms,
-        "symbols": feed.symbols,
-        "malformed": feed.malformed,
-        "quarantined": feed.quarantined,
-        "dropped": feed.dropped,
-        "journal_full": feed.journal_full,
-    }

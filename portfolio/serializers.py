@@ -8,23 +8,13 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from ingestion.models import Instrument
-from ingestion.symbols import UnknownSymbol, resolve
+from ingestion.serializers import StrictSerializer, SymbolField
 from portfolio import money
 from portfolio.ledger import Draft
 from portfolio.models import Portfolio, Transaction
 from portfolio.valuation import timestamp
 
 _POSTED_TYPES = [choice for choice in Transaction.Type.choices if choice[0] != Transaction.Type.REVERSAL]
-
-
-class StrictSerializer(serializers.Serializer):
-    """Refuses fields that it doesn't know: ignoring one would be a silent loss."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
-            raise serializers.ValidationError({name: ["There is no such field here."] for name in unknown})
-        return super().to_internal_value(data)
 
 
 @extend_schema_field(OpenApiTypes.STR)
@@ -39,22 +29,6 @@ class ExactField(serializers.Field):
 
     def to_representation(self, value: Decimal) -> str:
         return money.plain(value)
-
-
-@extend_schema_field(OpenApiTypes.STR)
-class SymbolField(serializers.Field):
-    """An instrument, by any of its names."""
-
-    def to_internal_value(self, data: object) -> Instrument:
-        if not isinstance(data, str):
-            raise serializers.ValidationError("A symbol is a string.")
-        try:
-            return resolve(data)
-        except UnknownSymbol as error:
-            raise serializers.ValidationError(str(error)) from error
-
-    def to_representation(self, value: Instrument) -> str:
-        return value.symbol
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)

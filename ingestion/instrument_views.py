@@ -1,0 +1,117 @@
+"""Instruments over HTTP: what there is, under which names, and prices that staff enter by hand."""
+
+import datetime as dt
+import time
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ingestion import store
+from ingestion.models import Instrument
+from ingestion.permissions import MarketData
+from ingestion.providers import SOURCES
+from ingestion.serializers import (
+    ClosePrice,
+    InstrumentDetail,
+    InstrumentFilter,
+    InstrumentSerializer,
+    StoredPrices,
+)
+from ingestion.ticks import VenueBar
+from ingestion.views import instrument_called
+
+DAY: str = "1d"
+
+
+@extend_schema_view(get=extend_schema(parameters=[InstrumentFilter]))
+class Instruments(generics.ListCreateAPIView):
+    """Everything that has a price here. Staff may add to it."""
+
+    serializer_class = InstrumentSerializer
+    permission_classes = [MarketData]
+    ordering = "symbol"
+
+    def get_queryset(self) -> QuerySet[Instrument]:
+        query = InstrumentFilter(data=self.request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        rows = Instrument.objects.all()
+        if "kind" in asked:
+            rows = rows.filter(kind=asked["kind"])
+        if "exchange" in asked:
+            rows = rows.filter(exchange__iexact=asked["exchange"])
+        if "provider" in asked:
+            rows = rows.filter(venue_symbols__provider=asked["provider"], venue_symbols__valid_until=None).distinct()
+        if "search" in asked:
+            rows = _named(rows, asked["search"])
+        return rows
+
+
+class OneInstrument(generics.RetrieveAPIView):
+    """An instrument, by any of its names, with what the venues call it and what they allow."""
+
+    serializer_class = InstrumentDetail
+    permission_classes = [MarketData]
+
+    def get_object(self) -> Instrument:
+        return instrument_called(self.kwargs["symbol"])
+
+
+class Prices(APIView):
+    """Closing prices that no provider tells, such as a fund's."""
+
+    permission_classes = [MarketData]
+
+    @extend_schema(request=ClosePrice(many=True), responses=StoredPrices)
+    def put(self, request: Request, symbol: str) -> Response:
+        """Store the closes as daily bars of the source `manual`; a day that was there takes the new price.
+
+        All of them or none: an error names the row, by its number from 1, and then nothing was written.
+        """
+        instrument = instrument_called(symbol)
+        rows = _checked(request.data)
+        bars = [_bar(instrument.symbol, row["date"], row["close"]) for row in rows]
+        with transaction.atomic():
+            store.write_venue_bars(SOURCES["manual"], bars, {instrument.symbol: instrument.pk})
+        return Response({"stored": len(bars)})
+
+
+def _named(rows: QuerySet[Instrument], search: str) -> QuerySet[Instrument]:
+    spelled = search.replace("/", "-")
+    hit = Q(symbol__icontains=spelled) | Q(name__icontains=search)
+    return rows.filter(hit | Q(venue_symbols__symbol__icontains=search)).distinct()
+
+
+def _checked(data: Any) -> list[dict[str, Any]]:
+    """The rows; 400 with each bad one by its number."""
+    if not isinstance(data, list) or not data:
+        raise serializers.ValidationError({"prices": ["Send a list of {date, close}."]})
+    if len(data) > settings.PRICES_MAX_ROWS:
+        raise serializers.ValidationError({"prices": [f"At most {settings.PRICES_MAX_ROWS} at once."]})
+    body = ClosePrice(data=data, many=True)
+    if not body.is_valid():
+        raise serializers.ValidationError(
+            {f"row {number}": errors for number, errors in enumerate(body.errors, start=1) if errors}
+        )
+    first: dict[dt.date, int] = {}
+    today = dt.datetime.now(dt.UTC).date()
+    for number, row in enumerate(body.validated_data, start=1):
+        if first.setdefault(row["date"], number) != number:
+            told = f"{row['date']} is in row {first[row['date']]} already."
+            raise serializers.ValidationError({f"row {number}": {"date": [told]}})
+        if row["date"] > today:
+            raise serializers.ValidationError({f"row {number}": {"date": ["This day has not been yet."]}})
+    return list(body.validated_data)
+
+
+def _bar(symbol: str, day: dt.date, close: float) -> VenueBar:
+    """A day of which only the close is known."""
+    begins_us = store.to_us(dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC))
+    return VenueBar(symbol, DAY, begins_us, time.time_ns() // 1000, close, close, close, close, 0.0, final=True)
