@@ -196,7 +196,7 @@ class Connection:
             return
         if not effect.quiet:
             positions = {follower.name: _position(beginning) for follower, beginning in begun}
-            self.say(*self.dialect.subscribed(positions, effect.request, now_us()))
+            self.say(*self.dialect.subscribed(positions, self.session.held, effect.request, now_us()))
         self._finish(begun)
 
     async def _begin(self, effect: Subscribe) -> list[tuple[Follower, Beginning]]:
@@ -241,8 +241,8 @@ class Connection:
         for follower, beginning in begun:
             if beginning.at is not None:
                 follower.after = beginning.at.seq
-            for message in beginning.messages:
-                self.put(self.render(message, follower.subscription))
+            for said in self.dialect.begin(beginning.messages, follower.subscription, now_us()):
+                self.put(Frame((_encode(said),)))
             self.hub.release(follower)
         self.flush_soon()
 
@@ -259,7 +259,8 @@ class Connection:
             return
         if not self.is_closed() and self.followers.get(follower.name) is follower:
             lost = msgspec.structs.replace(beginning, recovered=False)
-            self.say(*self.dialect.subscribed({follower.name: _position(lost)}, None, now_us()))
+            at = {follower.name: _position(lost)}
+            self.say(*self.dialect.subscribed(at, self.session.held, None, now_us()))
             self._finish([(follower, beginning)])
 
     def _leave(self, name: str) -> None:
@@ -392,6 +393,7 @@ def limits() -> Limits:
         message_bytes=settings.MAX_MESSAGE_BYTES,
         broken_messages=settings.MAX_BROKEN_MESSAGES,
         subscriptions=settings.MAX_SUBSCRIPTIONS_PER_CONNECTION,
+        symbols=settings.MAX_SYMBOLS_PER_CONNECTION,
     )
 
 

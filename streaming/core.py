@@ -98,7 +98,9 @@ class Core(Dialect):
             event |= {"epoch": message.epoch, "seq": message.seq}
         return [event]
 
-    def subscribed(self, positions: Mapping[str, dict[str, Any]], request: Any, at_us: int) -> list[dict[str, Any]]:
+    def subscribed(
+        self, positions: Mapping[str, dict[str, Any]], held: Mapping[str, Subscription], request: Any, at_us: int
+    ) -> list[dict[str, Any]]:
         """`{"topics": {"price:BTC": {}, "notifications": {"epoch": "a1", "seq": 7, "recovered": true}}}`."""
         return [envelope("subscribed", {"topics": dict(positions)}, at_us, id=request)]
 

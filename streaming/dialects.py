@@ -37,6 +37,8 @@ class Dialect:
     needs_user: ClassVar[bool] = False  # else 4001
     market: ClassVar[bool] = False  # market data only: open to anonymous clients under ANONYMOUS_MARKET_DATA
     reports_dropped: ClassVar[bool] = False
+    # Its limit is MAX_SYMBOLS_PER_CONNECTION, and order books are not counted.
+    counts_symbols: ClassVar[bool] = False
     # Whole messages by name, as structs or typed dictionaries: what clients may say, and what they hear.
     hears: ClassVar[Mapping[str, type]] = {}
     says: ClassVar[Mapping[str, type]] = {}
@@ -57,8 +59,17 @@ class Dialect:
         """A topic's event as this path tells it: none, one or several messages."""
         raise NotImplementedError
 
-    def subscribed(self, positions: Mapping[str, dict[str, Any]], request: Any, at_us: int) -> list[dict[str, Any]]:
-        """The answer to a subscription: each granted name with `epoch`, `seq`, `recovered` where it has them."""
+    def begin(self, messages: Sequence[Message], subscription: Subscription, at_us: int) -> list[dict[str, Any]]:
+        """What a subscription starts with: its snapshot, which may be empty, or the replay."""
+        return [said for message in messages for said in self.render(message, subscription)]
+
+    def subscribed(
+        self, positions: Mapping[str, dict[str, Any]], held: Mapping[str, Subscription], request: Any, at_us: int
+    ) -> list[dict[str, Any]]:
+        """The answer to a subscription: each granted name with `epoch`, `seq`, `recovered` where it has them.
+
+        held: all that is subscribed by now.
+        """
         return []
 
     def authenticated(self, user_id: int, expires_at: float | None, request: Any, at_us: int) -> list[dict[str, Any]]:

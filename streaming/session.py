@@ -14,7 +14,8 @@ from streaming.effects import Close, Effect, Send, Subscribe, Subscription
 from streaming.protocol import Code
 
 MINUTE_US: Final = 60_000_000
-NAME_MAX_CHARS: Final = 200
+# Order books, which the paths that count symbols do not count.
+BOOKS: Final = "book:"
 
 _decode = msgspec.json.Decoder().decode
 
@@ -26,6 +27,7 @@ class Limits(msgspec.Struct, frozen=True):
     message_bytes: int
     broken_messages: int
     subscriptions: int
+    symbols: int
 
 
 class Session:
@@ -83,18 +85,27 @@ class Session:
     def _within_limits(self, effect: Effect, now_us: int) -> list[Effect]:
         if not isinstance(effect, Subscribe):
             return [effect]
-        room = self.limits.subscriptions - len(self.held)
-        new = [name for name in effect.names if name not in self.held]
+        limit, what = self._limit()
+        room = limit - sum(map(self._counts, self.held))
+        new = [name for name in effect.names if name not in self.held and self._counts(name)]
         if len(new) <= room:
             return [effect]
         over = set(new[max(room, 0) :])
         named = ", ".join(sorted(over))[:200]
-        why = f"At most {self.limits.subscriptions} subscriptions per connection; refused: {named}"
+        why = f"At most {limit} {what} per connection; refused: {named}"
         kept = tuple(name for name in effect.names if name not in over)
         return [
             self._error(Code.OVER_LIMIT, why, now_us, effect.request),
             msgspec.structs.replace(effect, names=kept),
         ]
+
+    def _limit(self) -> tuple[int, str]:
+        if self.dialect.counts_symbols:
+            return self.limits.symbols, "symbols"
+        return self.limits.subscriptions, "subscriptions"
+
+    def _counts(self, name: str) -> bool:
+        return not (self.dialect.counts_symbols and name.startswith(BOOKS))
 
     def _misunderstood(self, error: Misunderstood, request: Any, now_us: int) -> list[Effect]:
         answer = self._error(error.code, error.why, now_us, request)

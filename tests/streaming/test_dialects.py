@@ -5,45 +5,15 @@ from typing import Any
 import pytest
 from channels.routing import URLRouter
 
-from ingestion.dialects import MarketPrice
 from portfolio.dialects import Portfolios
 from signals.dialects import Notifications
 from streaming import dialects, routing
-from streaming.dialects import Misunderstood, Opening
+from streaming.dialects import Misunderstood
 from streaming.effects import Act, Send, Subscribe, Subscription
 from streaming.protocol import Address, Message
 
 NOW = 1_769_596_201_123_456
 AT = "2026-01-28T10:30:01.123456Z"
-
-
-def test_market_price() -> None:
-    path = MarketPrice()
-    opening = Opening("c", None, {"symbol": "btc"})
-    told = {
-        "symbol": "BTC-USDT", "instrument": "BTC-USDT", "price": 1.5, "change": 0.1, "change_percent": 7.1,
-        "volume": 3.0, "high": 2.0, "source": "binance",
-    }  # fmt: skip
-    subscription = Subscription(Address("price:BTC-USDT", "price:BTC", "BTC"))
-
-    assert path.topics(opening.params) == ["price:btc"]
-    assert path.greet(opening, NOW) == [
-        {"type": "connection", "status": "connected", "symbol": "BTC", "stream_type": "price", "timestamp": AT}
-    ]
-    assert path.render(Message("price:BTC-USDT", "asset_update", told, NOW), subscription) == [
-        {
-            "type": "price",
-            "data": {
-                "symbol": "BTC", "price": 1.5, "change": 0.1, "change_percent": 7.1, "volume": 3.0,
-                "source": "binance",
-            },
-            "source": "binance",
-            "timestamp": AT,
-        }
-    ]  # fmt: skip
-    assert path.interpret({"action": "ping"}, {}, NOW) == [Send({"type": "pong"})]
-    with pytest.raises(Misunderstood):
-        path.interpret({"action": "pong"}, {}, NOW)
 
 
 def test_portfolio() -> None:
@@ -87,7 +57,7 @@ def test_paths_take_all_symbols_with_and_without_the_slash(symbol: str, slash: s
     guard: Any = routing.application()
     router: URLRouter = guard.application
     found = [m for route in router.routes if (m := route.pattern.match(f"ws/market/{symbol}/price{slash}"))]
-    assert found[0][2] == {"symbol": symbol}
+    assert found[0][2] == {"symbol": symbol, "stream": "price"}
 
 
 def test_errors_of_the_older_paths_are_flat() -> None:

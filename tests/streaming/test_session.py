@@ -13,7 +13,7 @@ from streaming.protocol import Address, Message, Position
 from streaming.session import MINUTE_US, Limits, Session
 
 NOW = 1_769_596_201_123_456
-LIMITS = Limits(messages_per_minute=100, message_bytes=65_536, broken_messages=3, subscriptions=3)
+LIMITS = Limits(messages_per_minute=100, message_bytes=65_536, broken_messages=3, subscriptions=3, symbols=5)
 
 
 @pytest.fixture
