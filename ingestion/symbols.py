@@ -203,6 +203,13 @@ def _known(instrument: Instrument) -> Known:
     return Known(instrument.id, instrument.symbol, instrument.kind)
 
 
+def shown_by_default() -> list[str]:
+    """The instruments that a client hears of before it has chosen any: those of SYMBOLS and DEMO_SYMBOLS that exist."""
+    names = [*settings.SYMBOLS, *settings.DEMO_SYMBOLS]
+    found = (_cached(normalize(name)) for name in names)
+    return list(dict.fromkeys(instrument.symbol for instrument in found if instrument is not None))
+
+
 def unknown_settings() -> list[str]:
     """The entries of SYMBOLS that name nothing: a slip of the installation's, to be said aloud."""
 

@@ -184,6 +184,10 @@ SYMBOLS = env.list("SYMBOLS", default=[])
 SYMBOL_ALIASES = env.dict("SYMBOL_ALIASES", default={"BTC": "BTC-USDT", "ETH": "ETH-USDT", "SOL": "SOL-USDT"})
 # Assets that some venues call otherwise than the rest of the world.
 ASSET_ALIASES = env.dict("ASSET_ALIASES", default={"XBT": "BTC", "XDG": "DOGE"})
+# What `load_demo` makes, and a client of /ws/market-data/ hears of before it chooses.
+DEMO_SYMBOLS = [
+    "BTC-USD", "BTC-USDT", "ETH-USDT", "SOL-USDT", "AAPL", "GOOGL", "MSFT", "BRK.B", "EURUSD=X", "SCOM", "KCB", "EQTY",
+]  # fmt: skip
 # Best first: which source's price counts where several know an instrument.
 SOURCE_ORDER = env.list("SOURCE_ORDER", default=["binance", "coinbase", "kraken", "finnhub", "simulated"])
 
@@ -353,6 +357,16 @@ CANDLE_IDLE_GRACE_S = env.float("CANDLE_IDLE_GRACE_S", 5.0)
 CANDLE_PUBLISH_MAX_AGE_S = env.float("CANDLE_PUBLISH_MAX_AGE_S", 3600.0)
 # Longer candles are made ahead of reading once they have been over for so long; until then of their minutes.
 CANDLE_SETTLE_S = env.float("CANDLE_SETTLE_S", 3600.0)
+# How old ticks have to be to be compressed (TimescaleDB; 0: never) and to be dropped (0: never), in whole days.
+COMPRESS_AFTER_DAYS = env.int("COMPRESS_AFTER_DAYS", 7)
+RETENTION_TRADES_DAYS = env.int("RETENTION_TRADES_DAYS", 0)
+RETENTION_QUOTES_DAYS = env.int("RETENTION_QUOTES_DAYS", 0)
+# Dropped ticks are written here before, as Parquet; ARCHIVE_DROPPED=0 drops them for good.
+ARCHIVE_DROPPED = env.bool("ARCHIVE_DROPPED", True)
+ARCHIVE_DIR = Path(env.str("ARCHIVE_DIR", str(DATA_DIR / "archive")))
+ARCHIVE_CHUNK_ROWS = env.int("ARCHIVE_CHUNK_ROWS", 100_000)
+# Dropping waits so long for those who use the table, then leaves it to the next run: behind it, writers wait as well.
+STORAGE_LOCK_TIMEOUT_S = env.int("STORAGE_LOCK_TIMEOUT_S", 5)
 TICK_MAX_FUTURE_S = env.float("TICK_MAX_FUTURE_S", 60.0)
 # Nothing in this field was recorded before it: an earlier venue time is a broken one.
 TICK_EARLIEST = env.str("TICK_EARLIEST", "2009-01-01T00:00:00+00:00")
