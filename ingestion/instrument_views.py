@@ -97,9 +97,7 @@ def _checked(data: Any) -> list[dict[str, Any]]:
         raise serializers.ValidationError({"prices": [f"At most {settings.PRICES_MAX_ROWS} at once."]})
     body = ClosePrice(data=data, many=True)
     if not body.is_valid():
-        raise serializers.ValidationError(
-            {f"row {number}": errors for number, errors in enumerate(body.errors, start=1) if errors}
-        )
+        raise serializers.ValidationError({f"row {index + 1}": errors for index, errors in body.errors.items()})
     first: dict[dt.date, int] = {}
     today = dt.datetime.now(dt.UTC).date()
     for number, row in enumerate(body.validated_data, start=1):

@@ -59,7 +59,7 @@ def test_unusual_symbols_stand_in_paths(client, symbol):
     assert client.get(f"/api/market/{symbol}/latest/").json()["instrument"] == symbol
 
 
-@pytest.mark.parametrize("path", ["latest", "candles", "trades"])
+@pytest.mark.parametrize("path", ["latest", "candles", "trades", "book"])
 def test_an_unknown_symbol_is_404_and_says_so(client, path):
     answer = client.get(f"/api/market/NOSUCH/{path}/")
     assert answer.status_code == 404
@@ -159,16 +159,10 @@ def test_nobody_else_may(client, bob):
 def test_a_closed_market_wants_a_sign_in(client, btc, bob, settings):
     settings.ANONYMOUS_MARKET_DATA = False
     told(btc)
-    for path in ("instruments/", "market/BTC/latest/", "market/BTC/candles/", "market/BTC/trades/", "feeds/"):
+    for path in ("instruments/", "market/BTC/latest/", "market/BTC/candles/", "market/BTC/trades/", "market/BTC/book/"):
         assert client.get(f"/api/{path}").status_code == 403
     client.force_login(bob)
     assert client.get("/api/market/BTC/latest/").status_code == 200
-
-
-def test_feeds_tell_how_they_are(client, settings):
-    settings.FEEDS = ["simulated"]
-    [feed] = client.get("/api/feeds/").json()["results"]
-    assert (feed["provider"], feed["state"], feed["last_tick_age_s"]) == ("simulated", "stopped", None)
 
 
 def _iso(time_us):
