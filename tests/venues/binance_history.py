@@ -48,7 +48,7 @@ class BinanceHistory:
         if call == "klines":
             return self._klines(trades, arguments, limit)
         if call == "aggTrades":
-            return 200, self._aggregates(symbol, trades, arguments)[:limit], {}
+            return 200, self._aggregates(symbol, trades, arguments, limit), {}
         start = history.from_id(trades, int(arguments["fromId"])) if "fromId" in arguments else len(trades) - limit
         return 200, [_trade(t) for t in trades[max(0, start) : max(0, start) + limit]], {}
 
@@ -68,14 +68,20 @@ class BinanceHistory:
         ]  # fmt: skip
         return 200, rows[:limit] if "startTime" in arguments else rows[-limit:], {}
 
-    def _aggregates(self, symbol: str, trades: list[SentTrade], arguments: dict[str, str]) -> list[dict[str, Any]]:
-        rows = self.aggregates.get(symbol) or [_aggregate(trade) for trade in trades]
+    def _aggregates(
+        self, symbol: str, trades: list[SentTrade], arguments: dict[str, str], limit: int
+    ) -> list[dict[str, Any]]:
         if "fromId" in arguments:
-            return [row for row in rows if row["a"] >= int(arguments["fromId"])]
-        start = int(arguments["startTime"])
+            first = int(arguments["fromId"])
+            if rows := self.aggregates.get(symbol):
+                return [row for row in rows if row["a"] >= first][:limit]
+            start = history.from_id(trades, first - AGGREGATES_AHEAD)
+            return [_aggregate(trade) for trade in trades[start : start + limit]]
+        start_ms = int(arguments["startTime"])
         # It looks at an hour at most.
-        end = min(int(arguments.get("endTime", start + HOUR_MS)), start + HOUR_MS)
-        return [row for row in rows if start <= row["T"] <= end]
+        end_ms = min(int(arguments.get("endTime", start_ms + HOUR_MS)), start_ms + HOUR_MS)
+        start, end = (history.from_time(trades, ms * 1000) for ms in (start_ms, end_ms + 1))
+        return [_aggregate(trade) for trade in trades[start:end][:limit]]
 
 
 def _trade(trade: SentTrade) -> dict[str, Any]:
