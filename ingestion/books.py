@@ -29,6 +29,8 @@ SWEEP_INTERVAL_US: Final = 250_000
 LOG_INTERVAL_US: Final = 5_000_000
 # A market in which nothing changes sends no delta to join a snapshot to: after so long it is asked for anyway.
 QUIET_US: Final = 3_000_000
+# A book whose prices run along the edge of what is known gets a new snapshot no more often than this.
+REFRESH_INTERVAL_US: Final = 5_000_000
 # A book that was in sync for so long starts again without a pause.
 SETTLED_US: Final = 60_000_000
 
@@ -125,7 +127,7 @@ class Books:
         place = self._places.get(delta.symbol)
         if place is None:
             return
-        self._now_us = max(self._now_us, delta.received_us)
+        self._pass(delta.received_us)
         self._heard_us = max(self._heard_us, delta.received_us)
         was_synced = place.book.synced
         outcome = place.book.apply(delta)
@@ -133,6 +135,8 @@ class Books:
         if outcome is Outcome.APPLIED:
             if not was_synced:
                 place.since_us = self._now_us
+            if delta.snapshot:
+                place.ask_at_us = self._now_us + REFRESH_INTERVAL_US
             self._applied(delta.symbol, place)
         elif outcome in VOID:
             self._broken(delta.symbol, place, outcome, was_synced)
@@ -143,12 +147,23 @@ class Books:
     def quote(self, quote: Quote) -> None:
         """Hold the book against the venue's best bid and ask, where both are of the same update."""
         place = self._places.get(quote.symbol)
-        if place is None or not place.book.synced or not quote.quote_id or place.book.last_id != quote.quote_id:
+        if self.rule is not BookRule.SNAPSHOT_BY_REST or place is None or not place.book.synced:
+            return  # elsewhere quotes and books are not counted together
+        if place.book.last_id != quote.quote_id:
             return
         bids, asks = place.book.bids.best(1), place.book.asks.best(1)
         told = ((quote.bid, quote.bid_quantity),), ((quote.ask, quote.ask_quantity),)
         if quote.bid_quantity and quote.ask_quantity and (bids, asks) != told:
             self._resync(quote.symbol, place, TOP_DIFFERS)
+
+    def _pass(self, now_us: int) -> None:
+        """It is at least so late now. The first time that this is told all books begin."""
+        if not self._now_us:
+            self._now_us = now_us
+            for place in self._places.values():
+                place.since_us = now_us
+                self._await_snapshot(place)
+        self._now_us = max(self._now_us, now_us)
 
     def heard(self, at_us: int) -> None:
         """Something, of whatever kind, was received then."""
@@ -229,7 +244,7 @@ class Books:
 
         A symbol stays in here until `apply` got a snapshot that fits: whoever fetches leaves out what is under way.
         """
-        if self.rule is not BookRule.SNAPSHOT_BY_REST:
+        if self.rule is not BookRule.SNAPSHOT_BY_REST or not self._now_us:
             return []
         wanting = [(s, place) for s, place in self._places.items() if self._due(place) and self._joinable(place)]
         wanting.sort(key=lambda found: (found[1].book.synced, found[0] not in self.preferred, found[1].since_us))
@@ -237,7 +252,7 @@ class Books:
 
     def resubscribe(self) -> list[str]:
         """Symbols whose book stream is to be unsubscribed and subscribed again now; each is named once a while."""
-        if self.rule is None or self.rule is BookRule.SNAPSHOT_BY_REST:
+        if self.rule in (None, BookRule.SNAPSHOT_BY_REST) or not self._now_us:
             return []
         found = [symbol for symbol, place in self._places.items() if not place.book.synced and self._due(place)]
         for symbol in found:
@@ -257,7 +272,7 @@ class Books:
 
     def advance(self, now_us: int) -> None:
         """Time passes without deltas too: books become stale, and crossed ones are given up."""
-        self._now_us = max(self._now_us, now_us)
+        self._pass(now_us)
         if self._now_us - self._swept_us < SWEEP_INTERVAL_US:
             return
         self._swept_us = self._now_us

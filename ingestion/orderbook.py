@@ -27,8 +27,6 @@ STALE: Final = "stale"
 
 Levels = tuple[tuple[float, float], ...]
 
-# How many levels a side a REST snapshot may be asked for: a side of exactly so many goes on beyond its last level.
-REST_LIMITS: Final = frozenset({5, 10, 20, 50, 100, 500, 1000, 5000})
 # The depths that a checksum venue offers.
 CHECKSUM_DEPTHS: Final = (10, 25, 100, 500, 1000)
 CHECKSUM_LEVELS: Final = 10
@@ -202,17 +200,17 @@ class RestBook(Book):
     consecutive: they would need a rule of their own, and here nearly each of them would be a gap.
 
     The snapshot has a bounded number of levels. What is beyond its last one stays unknown until it changes, so it is
-    not certain; where prices move so close to that edge that fewer than `depth` levels are certain, a new snapshot is
-    wanted while the book goes on.
+    not certain; where prices move so close to that edge that fewer than `depth` levels are certain (or half of the
+    snapshot's), a new one is wanted while the book goes on.
 
     held_max: so many deltas wait for a snapshot; then the oldest go, and the snapshot must be newer still.
-    asked_levels: how many levels a side our own snapshots are asked for.
+    asked_levels: how many levels a side a snapshot is asked for: a side of fewer is whole.
     """
 
     def __init__(self, depth: int, held_max: int, asked_levels: int) -> None:
         super().__init__()
-        self.depth = depth
-        self._cut_at = REST_LIMITS | {asked_levels}
+        self._needed = min(depth, asked_levels // 2)
+        self._asked_levels = asked_levels
         self._held: deque[BookDelta] = deque(maxlen=held_max)
         self._bid_edge: float | None = None
         self._ask_edge: float | None = None
@@ -288,13 +286,11 @@ class RestBook(Book):
 
     def _set_edges(self, snapshot: BookDelta) -> None:
         """A side goes on beyond its last level if it has as many levels as a snapshot may have."""
-        longest = max(len(self.bids), len(self.asks))
-        cut = longest in self._cut_at
-        self._bid_edge = self.bids.keys[0] if cut and len(self.bids) == longest else None
-        self._ask_edge = self.asks.keys[0] if cut and len(self.asks) == longest else None
+        self._bid_edge = self.bids.keys[0] if len(self.bids) >= self._asked_levels else None
+        self._ask_edge = self.asks.keys[0] if len(self.asks) >= self._asked_levels else None
 
     def _near_edge(self) -> bool:
-        return _too_few(self.bids, self._bid_edge, self.depth) or _too_few(self.asks, self._ask_edge, self.depth)
+        return _too_few(self.bids, self._bid_edge, self._needed) or _too_few(self.asks, self._ask_edge, self._needed)
 
 
 def _too_few(side: Side, edge: float | None, depth: int) -> bool:

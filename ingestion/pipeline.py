@@ -328,6 +328,7 @@ class Pipeline:
 
     def publications(self, now_us: int) -> list[Message]:
         """What happened since they were last asked for, one message a topic."""
+        self._now_us = now_us
         messages: list[Message] = []
         for instrument_id, (known, newest) in self._moved.items():
             latest = judged(newest, now_us, self._fresh_us)

@@ -136,7 +136,7 @@ def deep(last, middle, count=1000):
 
 
 def test_what_is_beyond_the_edge_of_a_snapshot_is_not_shown():
-    book = rest_book()
+    book = rest_book(asked_levels=20)
     book.apply(deep(1, 2000, count=20))
     book.apply(delta(2, 2, bids=[(1979.0, 5.0)], asks=[(2050.0, 5.0)]))
     bids, asks = book.best(50)
@@ -144,15 +144,15 @@ def test_what_is_beyond_the_edge_of_a_snapshot_is_not_shown():
 
 
 def test_a_side_that_was_not_full_has_no_edge():
-    book = rest_book()
+    book = rest_book(asked_levels=21)
     book.apply(snapshot(1, bids=[(float(99 - i), 1.0) for i in range(20)]))
     book.apply(delta(2, 2, bids=[(1.0, 5.0)], asks=[(500.0, 5.0)]))
     bids, asks = book.best(50)
-    assert (len(bids), asks) == (20, ((101.0, 1.0), (500.0, 5.0)))
+    assert (len(bids), bids[-1], asks) == (21, (1.0, 5.0), ((101.0, 1.0), (500.0, 5.0)))
 
 
 def test_near_the_edge_a_new_snapshot_is_wanted_while_the_book_goes_on():
-    book = rest_book(depth=50)
+    book = rest_book(depth=50, asked_levels=100)
     book.apply(deep(1, 2000, count=100))
     assert not book.wants_snapshot
     fell = delta(2, 2, bids=[(float(2000 - i), 0.0) for i in range(1, 61)], asks=[(1945.0, 1.0)])
@@ -170,7 +170,7 @@ def test_near_the_edge_a_new_snapshot_is_wanted_while_the_book_goes_on():
 
 
 def test_with_everything_certain_gone_the_rest_is_shown_as_uncertain():
-    book = rest_book(depth=50)
+    book = rest_book(depth=50, asked_levels=100)
     book.apply(deep(1, 2000, count=100))
     book.apply(delta(2, 2, bids=[(float(2000 - i), 0.0) for i in range(1, 101)] + [(1800.0, 3.0)]))
     assert not book.certain
@@ -178,9 +178,9 @@ def test_with_everything_certain_gone_the_rest_is_shown_as_uncertain():
 
 
 def test_a_gap_while_a_new_snapshot_is_awaited():
-    book = rest_book(depth=50)
+    book = rest_book(depth=50, asked_levels=20)
     book.apply(deep(1, 2000, count=20))
-    assert book.apply(delta(2, 2)) is APPLIED
+    assert book.apply(delta(2, 2, bids=[(float(2000 - i), 0.0) for i in range(1, 12)])) is APPLIED
     assert book.wants_snapshot
     assert book.apply(delta(5, 5)) is GAP
     assert book.apply(deep(4, 2000, count=20)) is APPLIED
