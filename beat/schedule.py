@@ -53,7 +53,12 @@ def entries() -> list[Entry]:
     return [
         every(settings.RESIDENT_ASK_INTERVAL_S, "worker.ensure_residents"),
         every(settings.SIGNAL_INTERVAL_S, "signals.run_strategies", "1m"),
+        every(60.0, "ingestion.heal_gaps"),
+        every(30.0, "ingestion.resume_backfills"),
+        every(300.0, "ingestion.request_histories"),
+        Entry("ingestion.heal_last_days", "ingestion.heal_last_days", at=At(minute="41", hour="2"), expire_s=3600),
         Entry("ingestion.keep_partitions", "ingestion.keep_partitions", at=At(minute="7"), expire_s=3000),
+        Entry("ingestion.keep_storage", "ingestion.keep_storage", at=At(minute="11"), expire_s=3000),
         Entry("ingestion.keep_calendars", "ingestion.keep_calendars", at=At(minute="37"), expire_s=3000),
         every(settings.WATCHLIST_INTERVAL_S, "ingestion.want_watched", queue=queues.POLLING),
         Entry("ingestion.refresh_instruments", "ingestion.refresh_instruments", at=At("41", "3"), expire_s=36_000),

@@ -49,6 +49,15 @@ def ensure(table: str, wanted: Iterable[int]) -> int:
     return len(missing)
 
 
+def existing(table: str) -> list[tuple[str, dt.datetime, dt.datetime]]:
+    """The partitions of `table`, oldest first: name, start, end."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass", [table])
+        names = sorted(name for (name,) in cursor.fetchall())
+    starts = [dt.datetime.strptime(name.rpartition("_")[2], "%Y%m%d").replace(tzinfo=dt.UTC) for name in names]
+    return [(name, start, start + dt.timedelta(weeks=1)) for name, start in zip(names, starts, strict=True)]
+
+
 def _missing(table: str, wanted: Iterable[int]) -> dict[str, int]:
     """The names of the partitions that are not there, and their weeks. Asked anew each time: they can be dropped."""
     names = {f"{table}_{_start(week):%Y%m%d}": week for week in wanted}

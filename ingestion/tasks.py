@@ -5,14 +5,29 @@ import logging
 
 from celery import shared_task
 
-from ingestion import control, http, listings, partitions, sessions, store, watchlists
+from ingestion import archive, control, http, listings, partitions, sessions, store, watchlists
 
 # Celery looks for tasks in this module alone.
+from ingestion.backfill import backfill_chunk, resume_backfills
 from ingestion.listener import listen
+from ingestion.repair import heal_gaps, heal_last_days, request_histories
 from ingestion.rest.listing import ListingError
 from ingestion.writer import persist
 
-__all__ = ["keep_calendars", "keep_partitions", "listen", "persist", "refresh_instruments", "want_watched"]
+__all__ = [
+    "backfill_chunk",
+    "heal_gaps",
+    "heal_last_days",
+    "keep_calendars",
+    "keep_partitions",
+    "keep_storage",
+    "listen",
+    "persist",
+    "refresh_instruments",
+    "request_histories",
+    "resume_backfills",
+    "want_watched",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +43,17 @@ def keep_partitions() -> int:
         return 0
     week = partitions.week_of(store.to_us(dt.datetime.now(dt.UTC)))
     return sum(partitions.ensure(table, [week, week + 1]) for table in partitions.TABLES)
+
+
+@shared_task(name="ingestion.keep_storage", ignore_result=True, acks_late=True)
+def keep_storage() -> int:
+    """Bring storage to what the settings say now: policies, longer candles, then archive and drop what is too old.
+
+    Re-running changes nothing. Returns how many ranges were dropped.
+    """
+    store.apply_policies()
+    store.refresh()
+    return archive.retain(dt.datetime.now(dt.UTC))
 
 
 @shared_task(name="ingestion.keep_calendars", ignore_result=True, acks_late=True)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from ingestion import feed_views, instrument_views, views, watchlist_views
+from ingestion import feed_views, instrument_views, storage_views, views, watchlist_views
 
 urlpatterns = [
     path("instruments/", instrument_views.Instruments.as_view()),
@@ -14,6 +14,7 @@ urlpatterns = [
     path("watchlists/<int:pk>/", watchlist_views.OneWatchlist.as_view()),
     path("watchlists/<int:pk>/items/", watchlist_views.WatchlistItems.as_view()),
     path("watchlists/<int:pk>/items/<str:symbol>/", watchlist_views.OneWatchlistItem.as_view()),
+    path("storage/", storage_views.Storage.as_view()),
     path("feeds/", feed_views.Feeds.as_view()),
     path("feeds/<str:provider>/", feed_views.OneFeed.as_view()),
 ]

@@ -282,6 +282,9 @@ HISTORY_DAYS = env.dict("HISTORY_DAYS", default={"1d": "1825", "1h": "180", "1m"
 
 SIMULATED_SEED = env.int("SIMULATED_SEED", 7)
 SIMULATED_TICKS_PER_S = env.float("SIMULATED_TICKS_PER_S", 60.0)
+# What goes wrong with it, as shares: of its ticks `duplicate,late,out_of_order,crossed`, of the time `gap,mute,slow`,
+# such as `duplicate=0.02,late=0.01,gap=0.03`. Seeded as the market is.
+SIMULATED_FAULTS = env.str("SIMULATED_FAULTS", "")
 
 LISTENER_FLUSH_INTERVAL_MS = env.int("LISTENER_FLUSH_INTERVAL_MS", 25)
 LISTENER_FLUSH_INTERVAL_MAX_MS = env.int("LISTENER_FLUSH_INTERVAL_MAX_MS", 100)
@@ -397,6 +400,8 @@ STREAM_INTERVAL_MIN_MS = 50
 STREAM_INTERVAL_MAX_MS = 5000
 OUTBOX_QUEUE_MAX = env.int("OUTBOX_QUEUE_MAX", 1000)
 OUTBOX_WRITE_BUFFER_MAX_BYTES = env.int("OUTBOX_WRITE_BUFFER_MAX_BYTES", 1024 * 1024)
+# A client with so much yet to take gets answers, lossless events and topics of high priority, and the rest later.
+OUTBOX_WRITE_BUFFER_BEHIND_BYTES = env.int("OUTBOX_WRITE_BUFFER_BEHIND_BYTES", 128 * 1024)
 # Messages kept of one batched topic (trades) for one client.
 OUTBOX_BATCH_MAX = env.int("OUTBOX_BATCH_MAX", 200)
 # A client that takes nothing for so long is too slow.
@@ -404,6 +409,10 @@ OUTBOX_STALL_TIMEOUT_S = env.float("OUTBOX_STALL_TIMEOUT_S", 15.0)
 DROPPED_REPORT_INTERVAL_S = env.float("DROPPED_REPORT_INTERVAL_S", 10.0)
 # A topic without local subscribers is kept this long for whoever comes back to it.
 HUB_LINGER_S = env.float("HUB_LINGER_S", 5.0)
+# permessage-deflate for clients that offer it, for messages from so many bytes on. It costs CPU per client and message
+# instead of per message, and memory per connection (docs/performance.md): for thin lines, not for many clients.
+WEBSOCKET_DEFLATE = env.bool("WEBSOCKET_DEFLATE", False)
+WEBSOCKET_DEFLATE_MIN_BYTES = env.int("WEBSOCKET_DEFLATE_MIN_BYTES", 512)
 # Threads, and so database connections, that serve the sockets of one web process.
 STREAM_THREADS = env.int("STREAM_THREADS", 4)
 EVENT_REPLAY_MAX = env.int("EVENT_REPLAY_MAX", 1000)

@@ -114,8 +114,11 @@ UPDATE candle_1m AS c SET
 _OF_CANDLE: Final = (
     "FROM exact AS e WHERE c.instrument_id = e.instrument_id AND c.source = e.source AND c.time = e.time"
 )
+_SAID: Final = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "first_id", "last_id")
+_DIFFERS: Final = f"({', '.join(f'c.{c}' for c in _SAID)}) IS DISTINCT FROM ({', '.join(f'e.{c}' for c in _SAID)})"
 # Never of fewer trades than it counted: then some were dropped by retention, or never were on this disk.
-_RECOMPUTE: Final = f"{_FROM_ROWS} rev = c.rev + c.final::int4 {_OF_CANDLE} AND e.trades >= c.trades RETURNING {CANDLE}"
+_TRUER: Final = f"{_OF_CANDLE} AND e.trades >= c.trades AND {_DIFFERS}"
+_RECOMPUTE: Final = f"{_FROM_ROWS} rev = c.rev + c.final::int4 {_TRUER} RETURNING {CANDLE}"
 _FINALISE: Final = f"{_FROM_ROWS} final = true {_OF_CANDLE} AND NOT c.final RETURNING {CANDLE}"
 
 
@@ -132,8 +135,8 @@ def merge_sums(sums: np.ndarray) -> list[Key]:
 
 
 def recompute(keys: Iterable[Key]) -> list[Bar]:
-    """Make these minutes' candles anew from the trades on disk; a final one's `rev` grows. Returns those made, for the
-    caller to publish. One that counted more trades than the disk still has stays as it is.
+    """Make these minutes' candles anew from the trades on disk; a final one's `rev` grows. Returns those that
+    changed, for the caller to publish. One that counted more trades than the disk still has stays as it is.
 
     Each minute has a trade that is not suspect.
     """

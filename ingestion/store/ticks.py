@@ -3,7 +3,7 @@
 import datetime as dt
 import io
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import numpy as np
@@ -52,6 +52,24 @@ def copy_rows(table: str, rows: bytes | memoryview) -> None:
     data = io.BytesIO(b"".join((_COPY_HEADER, rows, _COPY_TRAILER)))
     with connection.cursor() as cursor:
         cursor.copy_expert(f"COPY {table} FROM STDIN BINARY", data, _COPY_CHUNK_BYTES)
+
+
+class Sink(Protocol):
+    """What bytes are written to."""
+
+    def write(self, data: bytes, /) -> Any: ...
+
+
+def copy_out(table: str, start: dt.datetime, end: dt.datetime, sink: Sink) -> None:
+    """The rows of [start, end) as binary COPY writes them: 19 bytes of header, rows as they are packed, 2 bytes of
+    trailer. By instrument, source, time and id."""
+    with connection.cursor() as cursor:
+        selected = cursor.mogrify(
+            f"""SELECT {", ".join(COLUMNS[table])} FROM {table} WHERE time >= %s AND time < %s
+                ORDER BY instrument_id, source, time, {KEYS[table]}""",
+            [start, end],
+        )
+        cursor.copy_expert(f"COPY ({selected.decode()}) TO STDOUT BINARY", sink, _COPY_CHUNK_BYTES)
 
 
 def insert_new(table: str, rows: bytes | memoryview) -> list[Key]:

@@ -158,7 +158,7 @@ def bars(
 ) -> list[Bar]:
     """The first (or newest) `limit` bars of each kind that begin in [start, end), polled ones first."""
     order = "DESC" if newest_first else "ASC"
-    parameters = {
+    parameters: dict[str, Any] = {
         "instrument": instrument_id, "source": source, "start": start, "end": end, "limit": limit,
         "step": INTERVALS[interval] * MICROSECOND, "interval": interval,
     }  # fmt: skip
@@ -181,8 +181,8 @@ def venue_bars(instrument_id: int, source: int, interval: str, start: dt.datetim
 
 
 def _bar(instrument_id: int, source: int, interval: str, row: Sequence[Any]) -> Bar:
-    time_us, *values, final, made_by = row
+    time_us, open_, high, low, close, volume, quote_volume, trades, final, made_by = row
     return Bar(
-        instrument_id, source, time_us, *values, time_us, 0, time_us, 0,
+        instrument_id, source, time_us, open_, high, low, close, volume, quote_volume, trades, time_us, 0, time_us, 0,
         interval=interval, final=final, made_by=made_by,
     )  # fmt: skip
