@@ -4,6 +4,7 @@ It has a journal of its own (`binance:replay`), under leases of its own, and bri
 reading, so that the journal stays small. Running it again changes nothing: every row is known by its key.
 """
 
+import datetime as dt
 import gzip
 import io
 import re
@@ -13,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 import zstandard
 from django.conf import settings
@@ -31,8 +33,17 @@ from worker.lease import Lease
 
 # `<nanoseconds> <json>`, `<epoch>: <json>` or bare JSON.
 STAMPED: Final = re.compile(rb"(\d+(?:\.\d+)?)(?:: ?| )(?=[{\[])")
-# A venue's time in an event, for lines without a stamp: milliseconds or microseconds.
-EVENT_TIME: Final = re.compile(rb'"[ET]":(\d{16}|\d{13})(?!\d)')
+# A venue's time in an event, for lines without a stamp: milliseconds or microseconds since 1970, or RFC 3339.
+EVENT_TIME: Final = re.compile(
+    rb'"(?:[ETt]": ?(\d{16}|\d{13})(?!\d)|(?:timestamp|time|time_in)": ?"(\d{4}-\d\d-\d\dT[\d:.]+Z)")'
+)
+# What a recorder writes of its connections: an address, and what was sent there or fetched.
+NOTE: Final = re.compile(rb"(?:wss?|https?)://")
+# Records `{"t":"recv","ts":<seconds>,"data":"<json>"}`, of which others tell of connections and what was sent.
+RECORD: Final = b'{"t":"'
+RECEIVED: Final = "recv"
+# A frame with a word on where it is from: `{"src":"…","frame":{…}}`.
+WRAPPED: Final = (b'{"frame":', b'{"src":')
 # How many lines before the first known time may wait for it.
 UNTIMED_MAX: Final = 10_000
 LINE_MAX_BYTES: Final = 32 * 1024 * 1024
@@ -51,10 +62,29 @@ class LeaseLost(Exception):
 
 
 class Line(NamedTuple):
-    """One recorded frame. received_us: when it was recorded; 0 where nothing tells."""
+    """One recorded frame, empty for a line that holds none.
+
+    received_us: when it was recorded; 0 where nothing tells.
+    derived: the time is the event's own, since the line has no stamp.
+    """
 
     received_us: int
     frame: bytes
+    derived: bool = False
+
+
+class _Record(msgspec.Struct):
+    t: str
+    ts: float = 0.0
+    data: str = ""
+
+
+class _Wrapped(msgspec.Struct):
+    frame: msgspec.Raw
+
+
+_record: Final = msgspec.json.Decoder(_Record).decode
+_wrapped: Final = msgspec.json.Decoder(_Wrapped).decode
 
 
 class Stored(NamedTuple):
@@ -95,10 +125,35 @@ def parse(line: bytes) -> Line:
     found = STAMPED.match(line)
     if found is not None:
         return Line(stamp_us(found[1]), line[found.end() :])
-    event = EVENT_TIME.search(line)
-    if event is None:
-        return Line(0, line)
-    return Line(int(event[1]) * (1000 if len(event[1]) == 13 else 1), line)
+    if NOTE.match(line):
+        return Line(0, b"")
+    try:
+        if line.startswith(RECORD):
+            return _recorded(_record(line))
+        frame = bytes(_wrapped(line).frame) if line.startswith(WRAPPED) else line
+    except msgspec.DecodeError:
+        frame = line
+    event_us = _event_us(frame)
+    return Line(event_us, frame, derived=bool(event_us))
+
+
+def _recorded(record: _Record) -> Line:
+    if record.t != RECEIVED:
+        return Line(0, b"")
+    return Line(round(record.ts * 1_000_000), record.data.encode())
+
+
+def _event_us(frame: bytes) -> int:
+    """The first time that stands in it; 0 for none."""
+    found = EVENT_TIME.search(frame)
+    if found is None:
+        return 0
+    if found[1] is not None:
+        return int(found[1]) * (1000 if len(found[1]) == 13 else 1)
+    try:
+        return round(dt.datetime.fromisoformat(found[2].decode()).timestamp() * 1_000_000)
+    except ValueError:
+        return 0
 
 
 def timed(lines: Iterable[Line]) -> Iterator[Line]:
@@ -109,7 +164,7 @@ def timed(lines: Iterable[Line]) -> Iterator[Line]:
     """
     untimed: list[Line] = []
     last_us = 0
-    for line in lines:
+    for line in _apart(lines):
         if not line.received_us and not last_us and len(untimed) < UNTIMED_MAX:
             untimed.append(line)
             continue
@@ -118,6 +173,19 @@ def timed(lines: Iterable[Line]) -> Iterator[Line]:
         untimed = []
         yield Line(last_us, line.frame)
     yield from untimed
+
+
+def _apart(lines: Iterable[Line]) -> Iterator[Line]:
+    """Events of one millisecond, one after the other, a microsecond apart: no two frames are received at once.
+
+    Some venues' ticks are told apart by nothing else.
+    """
+    base_us = last_us = 0
+    for line in lines:
+        if line.derived:
+            last_us = last_us + 1 if line.received_us == base_us else line.received_us
+            base_us, line = line.received_us, line._replace(received_us=last_us)
+        yield line
 
 
 def read(path: Path) -> Iterator[Line]:
@@ -175,7 +243,8 @@ class Replay:
             self.lines += 1
             if self._pace.due_in_s(line.received_us) > 0:
                 self._wait(line.received_us)
-            self.pipeline.receive(line.frame, line.received_us)
+            if line.frame:
+                self.pipeline.receive(line.frame, line.received_us)
             if self.pipeline.waiting >= settings.LISTENER_FLUSH_MAX_TICKS:
                 self._flush()
             if self.lines % 1000 == 0:

@@ -230,8 +230,10 @@ def adopt(provider: str, symbol: str) -> Known:
     if found is not None:
         return _known(found)
     own, currency = _own_name(provider, symbol)
+    venue = PROVIDERS.get(provider)
+    kind = venue.instrument_kind(symbol) if venue is not None else Instrument.Kind.CRYPTO
     instrument, _ = Instrument.objects.get_or_create(
-        symbol=own, defaults={"name": own, "kind": Instrument.Kind.CRYPTO, "currency": currency}
+        symbol=own, defaults={"name": own, "kind": kind, "currency": currency}
     )
     row, _ = VenueSymbol.objects.get_or_create(
         provider=provider, symbol=symbol, valid_until=None, defaults={"instrument": instrument}

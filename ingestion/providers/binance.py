@@ -413,6 +413,9 @@ class Binance:
     def base_quote(self, symbol: str) -> tuple[str, str] | None:
         return guess_symbol(symbol)
 
+    def instrument_kind(self, symbol: str) -> str:
+        return "crypto"
+
     def book_call(self, symbol: str, limit: int) -> Call:
         """The question for a book of the best `limit` levels a side: the more, the dearer."""
         if not 1 <= limit <= DEPTH_MAX:

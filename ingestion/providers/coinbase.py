@@ -385,3 +385,6 @@ class Coinbase:
     def base_quote(self, symbol: str) -> tuple[str, str] | None:
         base, dash, quote = symbol.partition("-")
         return (base, quote) if base and dash and quote and "-" not in quote else None
+
+    def instrument_kind(self, symbol: str) -> str:
+        return "crypto"

@@ -42,6 +42,8 @@ ODD_LOT: Final = "12"
 FORM_T: Final = "24"
 IRREGULAR_CONDITIONS: Final = frozenset({ODD_LOT, FORM_T})
 
+FX_VENUES: Final = frozenset({"OANDA", "FXCM", "FOREX", "FXPRO", "IC MARKETS"})
+
 # A trade's id is the microsecond in which its frame was received, and its place there: 2,048 of them.
 POSITION_BITS: Final = 11
 
@@ -147,3 +149,10 @@ class Finnhub:
         if bar and base and quote:
             return base, quote
         return guess_symbol(name) if colon else None
+
+    def instrument_kind(self, symbol: str) -> str:
+        """By the exchange before the colon; a bare symbol is a share's."""
+        exchange, colon, _ = symbol.partition(":")
+        if not colon:
+            return "equity"
+        return "fx" if exchange in FX_VENUES else "crypto"

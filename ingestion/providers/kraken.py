@@ -358,3 +358,6 @@ class Kraken:
     def base_quote(self, symbol: str) -> tuple[str, str] | None:
         base, slash, quote = symbol.partition("/")
         return (base, quote) if base and slash and quote and "/" not in quote else None
+
+    def instrument_kind(self, symbol: str) -> str:
+        return "crypto"

@@ -151,3 +151,6 @@ class Provider(Protocol):
 
     def base_quote(self, symbol: str) -> tuple[str, str] | None:
         """The two currencies of a venue's symbol where its name tells: BTCUSDT → ("BTC", "USDT")."""
+
+    def instrument_kind(self, symbol: str) -> str:
+        """What a venue's symbol is a name of: `crypto`, `equity` or `fx`."""

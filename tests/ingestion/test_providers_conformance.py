@@ -223,6 +223,14 @@ def test_an_address_has_a_key_only_where_the_venue_wants_it_and_one_is_given(nam
 
 
 @each_provider
+def test_a_symbol_is_the_name_of_something(name):
+    for symbol in SYMBOLS[name]:
+        assert PROVIDERS[name].instrument_kind(symbol) in {"crypto", "equity", "fx"}
+        currencies = PROVIDERS[name].base_quote(symbol)
+        assert currencies is None or all(currencies)
+
+
+@each_provider
 def test_there_is_a_frame_of_every_kind_it_reads(name):
     said = {type(value) for value in every_value(name)}
     kinds = {TRADES: {Trade}, QUOTES: {Quote}, TICKER: {Ticker}, BOOK: {BookDelta, BookSnapshot}, BARS: {VenueBar}}

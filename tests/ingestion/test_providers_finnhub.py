@@ -87,6 +87,13 @@ def test_a_symbol_of_another_exchange_names_two_currencies(symbol, parts):
     assert FINNHUB.base_quote(symbol) == parts
 
 
+@pytest.mark.parametrize(
+    ("symbol", "kind"), [("BINANCE:BTCUSDT", "crypto"), ("OANDA:EUR_USD", "fx"), ("BRK.B", "equity")]
+)
+def test_the_exchange_before_the_colon_tells_what_is_traded(symbol, kind):
+    assert FINNHUB.instrument_kind(symbol) == kind
+
+
 def test_quoted_frames_are_read_and_no_two_trades_are_one():
     said = [
         value

@@ -48,11 +48,27 @@ def lines(*frames):
         (b'1633998480: {"a":1}', Line(1633998480000000, b'{"a":1}')),
         (
             b'{"stream":"x","data":{"E":1723161255343}}',
-            Line(1723161255343000, b'{"stream":"x","data":{"E":1723161255343}}'),
+            Line(1723161255343000, b'{"stream":"x","data":{"E":1723161255343}}', derived=True),
         ),
-        (b'{"data":{"E":1723161255343123}}', Line(1723161255343123, b'{"data":{"E":1723161255343123}}')),
+        (b'{"data":{"E":1723161255343123}}', Line(1723161255343123, b'{"data":{"E":1723161255343123}}', derived=True)),
+        (b'{"p": 1, "t": 1672348887195}', Line(1672348887195000, b'{"p": 1, "t": 1672348887195}', derived=True)),
+        (
+            b'{"timestamp":"2026-08-09T21:05:48.228568804Z"}',
+            Line(1786309548228568, b'{"timestamp":"2026-08-09T21:05:48.228568804Z"}', derived=True),
+        ),
+        (b'{"timestamp":"2026-99-09T21:05:48Z"}', Line(0, b'{"timestamp":"2026-99-09T21:05:48Z"}')),
         (b'{"a":1}', Line(0, b'{"a":1}')),
-        (b"wss://stream.binance.com:9443", Line(0, b"wss://stream.binance.com:9443")),
+        (
+            b'{"src":"somewhere","frame":{"t":1672348887195}}',
+            Line(1672348887195000, b'{"t":1672348887195}', derived=True),
+        ),
+        (b'{"frame": {"a": 1}}', Line(0, b'{"a": 1}')),
+        (b'{"t":"recv","conn":"1","ts":1786309548.6290078,"data":"{\\"a\\":1}"}', Line(1786309548629008, b'{"a":1}')),
+        (b'{"t":"send","conn":"1","ts":1786309548.1743748,"data":"{}"}', Line(0, b"")),
+        (b'{"t":"header","format":2}', Line(0, b"")),
+        (b'{"t":"recv"', Line(0, b'{"t":"recv"')),
+        (b"wss://stream.binance.com:9443", Line(0, b"")),
+        (b"https://venue.example/depth -> 1633998512.32: {}", Line(0, b"")),
     ],
 )
 def test_a_lines_stamp_is_read_by_its_magnitude(line, expected):
@@ -63,6 +79,11 @@ def test_lines_without_a_time_take_their_neighbours():
     given = [Line(0, b"a"), Line(0, b"b"), Line(5, b"c"), Line(0, b"d"), Line(7, b"e")]
     assert list(timed(given)) == [Line(5, b"a"), Line(5, b"b"), Line(5, b"c"), Line(5, b"d"), Line(7, b"e")]
     assert list(timed([Line(0, b"a")])) == [Line(0, b"a")]
+
+
+def test_events_of_one_millisecond_are_a_microsecond_apart():
+    given = [Line(5000, b"a", True), Line(5000, b"b", True), Line(5000, b"c", True), Line(6000, b"d", True)]
+    assert [line.received_us for line in timed(given)] == [5000, 5001, 5002, 6000]
 
 
 def test_a_small_recording_is_on_disk_with_its_instrument(run, tmp_path):
