@@ -16,7 +16,7 @@ from streaming.effects import Act, Authenticate, Close, Effect, Send, SetPace, S
 from streaming.frames import Frame, batch
 from streaming.hub import Follower, Hub
 from streaming.identity import Identity, NotSignedIn, of_token
-from streaming.outbox import Outbox, SlowConsumer
+from streaming.outbox import HIGH, Outbox, SlowConsumer
 from streaming.protocol import Code, Message, envelope, timestamp
 from streaming.quotas import Lease, OverLimit
 from streaming.session import Limits, Session
@@ -205,7 +205,7 @@ class Connection:
             grants = await self._granted(effect)
             if self.is_closed():
                 return []
-            followers = [self._follower(grant, effect.depth) for grant in grants]
+            followers = [self._follower(grant, effect) for grant in grants]
             await asyncio.gather(*(self.hub.follow(follower) for follower in followers))
             beginnings = await in_thread(snapshots.begin, grants, effect.since, self.user)
         except DatabaseError as error:
@@ -228,11 +228,12 @@ class Connection:
             granted = [grant for grant in granted if grant.address.name not in self.session.held]
         return granted
 
-    def _follower(self, grant: Grant, depth: int | None) -> Follower:
-        subscription = Subscription(grant.address, depth)
+    def _follower(self, grant: Grant, effect: Subscribe) -> Follower:
+        subscription = Subscription(grant.address, effect.depth, effect.priority)
         follower = Follower(self, grant, subscription)
         self._leave(follower.name)
         self.followers[follower.name] = follower
+        self.outbox.rank(follower.name, effect.priority)
         self.session.granted(subscription)
         return follower
 
@@ -322,13 +323,18 @@ class Connection:
         self._flush_at = now + self.interval_s
         if self.is_closed():
             return
-        if self.writer.backlog_bytes() > settings.OUTBOX_WRITE_BUFFER_MAX_BYTES:
+        backlog = self.writer.backlog_bytes()
+        if backlog > settings.OUTBOX_WRITE_BUFFER_MAX_BYTES:
             self._stalled(now)
             return
         self._stuck_since = 0.0
         if self.dialect.reports_dropped and now >= self._report_at:
             self._report_dropped(now)
-        frames = self.outbox.take()
+        # A client that falls behind gets first what it shows just now; the rest waits, and is replaced meanwhile.
+        behind = backlog > settings.OUTBOX_WRITE_BUFFER_BEHIND_BYTES
+        frames = self.outbox.take(HIGH) if behind else self.outbox.take()
+        if behind and self.outbox:
+            self._wake()
         if self.batch and len(frames) > 1:
             frames = [batch(frames, timestamp(now_us()))]
         if frames:

@@ -1,7 +1,7 @@
 """The core protocol of `/ws/realtime/`, as one dialect among the others. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -9,6 +9,7 @@ from msgspec import Meta
 from streaming import dialects
 from streaming.dialects import Dialect, Misunderstood, Opening
 from streaming.effects import Act, Authenticate, Effect, Send, SetPace, Subscribe, Subscription, Unsubscribe
+from streaming.outbox import PRIORITIES
 from streaming.protocol import Message, Position, envelope, error, timestamp
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -34,6 +35,7 @@ class Wanted(_Said):
     interval_ms: IntervalMs | None = None
     depth: Depth | None = None
     batch: bool | None = None
+    priority: Literal["low", "normal", "high"] = "normal"
 
 
 class Pace(_Said):
@@ -129,7 +131,7 @@ def _auth(said: Token, request: Any, _held: Mapping[str, Subscription], at_us: i
 
 def _subscribe(said: Wanted, request: Any, _held: Mapping[str, Subscription], at_us: int) -> list[Effect]:
     names = tuple(dict.fromkeys(said.topics))
-    subscribe = Subscribe(names, request, since=said.since or {}, depth=said.depth)
+    subscribe = Subscribe(names, request, since=said.since or {}, depth=said.depth, priority=PRIORITIES[said.priority])
     return [SetPace(said.interval_ms, said.batch), subscribe]
 
 

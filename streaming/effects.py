@@ -4,14 +4,19 @@ from typing import Any
 
 import msgspec
 
+from streaming.outbox import NORMAL
 from streaming.protocol import Address, Position
 
 
 class Subscription(msgspec.Struct, frozen=True):
-    """One topic as one client follows it. depth: the levels wanted of a book, None for all that there are."""
+    """One topic as one client follows it.
+
+    depth: the levels wanted of a book, None for all that there are. priority: one of `outbox.PRIORITIES`.
+    """
 
     address: Address
     depth: int | None = None
+    priority: int = NORMAL
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -31,6 +36,7 @@ class Subscribe(msgspec.Struct, frozen=True):
     request: Any = None
     since: dict[str, Position] = {}
     depth: int | None = None
+    priority: int = NORMAL
     essential: bool = False
     quiet: bool = False
     only_new: bool = False

@@ -5,8 +5,15 @@ takes the place of the one not yet sent; of a batched topic the oldest fall out.
 """
 
 from collections import Counter, deque
+from typing import Final
 
 from streaming.frames import Frame
+
+# A subscription's place among those of its connection: what a page shows just now goes first.
+LOW: Final = 0
+NORMAL: Final = 1
+HIGH: Final = 2
+PRIORITIES: Final = {"low": LOW, "normal": NORMAL, "high": HIGH}
 
 
 class SlowConsumer(Exception):
@@ -20,7 +27,7 @@ class SlowConsumer(Exception):
 class Outbox:
     """queue_max: ordered messages kept. batch_max: messages kept of one batched topic."""
 
-    __slots__ = ("batch_max", "batches", "dropped", "queue", "queue_max", "slots")
+    __slots__ = ("batch_max", "batches", "dropped", "queue", "queue_max", "ranks", "slots")
 
     def __init__(self, queue_max: int, batch_max: int) -> None:
         self.queue_max, self.batch_max = queue_max, batch_max
@@ -28,6 +35,15 @@ class Outbox:
         self.slots: dict[str, Frame] = {}
         self.batches: dict[str, deque[Frame]] = {}
         self.dropped: Counter[str] = Counter()
+        # The priorities of the topics that have another than NORMAL.
+        self.ranks: dict[str, int] = {}
+
+    def rank(self, topic: str, priority: int) -> None:
+        """From now on the topic has this priority."""
+        if priority == NORMAL:
+            self.ranks.pop(topic, None)
+        else:
+            self.ranks[topic] = priority
 
     def put(self, frame: Frame) -> None:
         """Nothing of this may be lost or overtake another. Raises SlowConsumer."""
@@ -53,20 +69,37 @@ class Outbox:
         self.slots.pop(topic, None)
         self.batches.pop(topic, None)
         self.dropped.pop(topic, None)
+        self.ranks.pop(topic, None)
 
     def __bool__(self) -> bool:
         return bool(self.queue or self.slots or self.batches)
 
-    def take(self) -> list[Frame]:
-        """Everything that waits: first what is in order, then the newest values."""
-        taken = self.queue
+    def take(self, least: int = LOW) -> list[Frame]:
+        """What waits: first what is in order, then the newest values, those of higher priority first.
+
+        least: values of a lower priority stay, and newer ones may still take their place.
+        """
+        taken, self.queue = self.queue, []
+        if not self.ranks and least <= NORMAL:
+            self._take_all(taken)
+            return taken
+        ranks = self.ranks
+        for topic in sorted((*self.slots, *self.batches), key=lambda name: -ranks.get(name, NORMAL)):
+            if ranks.get(topic, NORMAL) < least:
+                break
+            taken.extend(self._take_one(topic))
+        return taken
+
+    def _take_all(self, taken: list[Frame]) -> None:
         taken.extend(self.slots.values())
         for waiting in self.batches.values():
             taken.extend(waiting)
-        self.queue = []
         self.slots.clear()
         self.batches.clear()
-        return taken
+
+    def _take_one(self, topic: str) -> list[Frame]:
+        frame = self.slots.pop(topic, None)
+        return [*self.batches.pop(topic, ())] if frame is None else [frame]
 
     def take_dropped(self) -> dict[str, int]:
         """How many updates of each topic this client did not see since this was last asked."""

@@ -6,6 +6,7 @@ A connection's `scope["extensions"][EXTENSION]` is its protocol object: `write_f
 where the ASGI way makes a new frame for each connection. Without it (another server, a test) everything still works.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -30,8 +31,8 @@ class TapehouseWebSocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, config: Config, *args: Any, **kwargs: Any) -> None:
         # Up to this a message gets an answer that names the limit; beyond it the connection ends with 1009, unread.
         config.ws_max_size = 4 * settings.MAX_MESSAGE_BYTES
-        # Frames that are the same for all can't be compressed for each; offering it would only cost memory.
-        config.ws_per_message_deflate = False
+        # Frames that are the same for all can't be compressed for each; offering it by default would only cost memory.
+        config.ws_per_message_deflate = settings.WEBSOCKET_DEFLATE
         super().__init__(config, *args, **kwargs)
 
     def handle_connect(self, event: Request) -> None:
@@ -54,6 +55,19 @@ class TapehouseWebSocketProtocol(WebSocketsSansIOProtocol):
         """Write whole text frames."""
         if self.is_open:
             self.transport.write(frames)
+
+    @property
+    def compresses(self) -> bool:
+        """Whether the client and the settings agreed on permessage-deflate."""
+        return bool(self.conn.extensions)
+
+    def write_messages(self, payloads: Iterable[bytes]) -> None:
+        """Write text messages, compressed for this connection alone. The ready-made way is `write_frames`."""
+        if not self.is_open:
+            return
+        for payload in payloads:
+            self.conn.send_text(payload)
+        self.transport.write(b"".join(self.conn.data_to_send()))
 
     def backlog_bytes(self) -> int:
         """What the client has not taken yet."""

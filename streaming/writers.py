@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
+
 from streaming.connection import Writer
 from streaming.frames import Frame
 from streaming.wire import EXTENSION, TapehouseWebSocketProtocol
@@ -23,7 +25,18 @@ class WireWriter:
         self.wire = wire
 
     def write(self, frames: Sequence[Frame]) -> None:
-        self.wire.write_frames(frames[0].wire if len(frames) == 1 else b"".join([frame.wire for frame in frames]))
+        if self.wire.compresses:
+            self._write_compressed(frames)
+        else:
+            self.wire.write_frames(frames[0].wire if len(frames) == 1 else b"".join([frame.wire for frame in frames]))
+
+    def _write_compressed(self, frames: Sequence[Frame]) -> None:
+        """Small messages go ready-made: a connection that compresses takes plain frames as well (RFC 7692 §6)."""
+        for frame in frames:
+            if len(frame.wire) >= settings.WEBSOCKET_DEFLATE_MIN_BYTES:
+                self.wire.write_messages(frame.payloads)
+            else:
+                self.wire.write_frames(frame.wire)
 
     def backlog_bytes(self) -> int:
         return self.wire.backlog_bytes()

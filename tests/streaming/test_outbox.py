@@ -3,7 +3,7 @@
 import pytest
 
 from streaming.frames import Frame, batch, text_frame
-from streaming.outbox import Outbox, SlowConsumer
+from streaming.outbox import HIGH, LOW, NORMAL, Outbox, SlowConsumer
 
 
 def frame(text: str) -> Frame:
@@ -81,3 +81,37 @@ def test_a_frame_of_several_messages_is_several_frames_and_one_batch() -> None:
     assert batch([several, frame("3")], "T").payloads == (
         b'{"type":"batch","data":{"events":[1,22,3]},"timestamp":"T"}',
     )
+
+
+def test_what_a_page_shows_goes_before_what_it_does_not(outbox: Outbox) -> None:
+    outbox.rank("price:HIDDEN", LOW)
+    outbox.rank("price:SHOWN", HIGH)
+    for topic in ("price:HIDDEN", "price:A", "price:SHOWN"):
+        outbox.replace(topic, frame(topic))
+    outbox.put(frame("1"))
+
+    assert said(outbox) == ["1", "price:SHOWN", "price:A", "price:HIDDEN"]
+
+
+def test_a_client_that_is_behind_gets_the_rest_later_and_newer(outbox: Outbox) -> None:
+    outbox.rank("price:SHOWN", HIGH)
+    outbox.replace("price:A", frame("old"))
+    outbox.extend("trades:A", frame("trade"))
+    outbox.replace("price:SHOWN", frame("shown"))
+    outbox.put(frame("1"))
+
+    assert [p.decode() for f in outbox.take(HIGH) for p in f.payloads] == ["1", "shown"]
+    outbox.replace("price:A", frame("new"))
+    assert said(outbox) == ["new", "trade"]
+    assert outbox.dropped == {"price:A": 1}
+
+
+def test_a_topic_left_has_no_rank_when_it_comes_back(outbox: Outbox) -> None:
+    outbox.rank("price:A", HIGH)
+    outbox.forget("price:A")
+    outbox.replace("price:B", frame("b"))
+    outbox.replace("price:A", frame("a"))
+    assert said(outbox) == ["b", "a"]
+    outbox.rank("price:A", HIGH)
+    outbox.rank("price:A", NORMAL)
+    assert outbox.ranks == {}
