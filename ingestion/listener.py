@@ -26,6 +26,7 @@ from ingestion.journal import START, Fenced, Gap, Journal, Outcome, Reader, pars
 from ingestion.models import Instrument
 from ingestion.pipeline import Batch, Pipeline
 from ingestion.providers import PROVIDERS
+from ingestion.providers.simulated_faults import Faults
 from ingestion.simulated_feed import SimulatedFeed
 from ingestion.snapshots import ByRest, Snapshots
 from ingestion.status import FeedStatus
@@ -108,7 +109,8 @@ class Listener:
 
     def _feed(self) -> Feed:
         if self.provider == "simulated":
-            return SimulatedFeed(self.pipeline, settings.SIMULATED_SEED, settings.SIMULATED_TICKS_PER_S)
+            faults = Faults.parse(settings.SIMULATED_FAULTS)
+            return SimulatedFeed(self.pipeline, settings.SIMULATED_SEED, settings.SIMULATED_TICKS_PER_S, faults, self)
         base_url = getattr(settings, f"{self.provider.upper()}_WS_URL")
         key = getattr(settings, f"{self.provider.upper()}_API_KEY", "")
         return VenueFeed(PROVIDERS[self.provider], base_url, self.pipeline, self, key)
@@ -349,6 +351,7 @@ class Listener:
             books=self.pipeline.books.states(),
             snapshots_waiting=self._snapshots.waiting if self._snapshots is not None else 0,
             last_error=next((c.last_error for c in connections if c.last_error), ""),
+            closed=bool(self.pipeline.symbols) and not any(map(self.is_open, self.pipeline.symbols)),
             connections=connections,
         )
 

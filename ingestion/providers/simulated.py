@@ -20,14 +20,10 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from ingestion.candles import MINUTE_US, Bar
+from ingestion.providers.hashed import Floats, Ints, Words, mixed, named, normal, poisson_cdf, uniform, words
 from ingestion.ticks import BUY, SELL, BookSnapshot, Quote, Tick, Ticker, Trade
-
-Words = npt.NDArray[np.uint64]
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 SECOND_US: Final = 1_000_000
 YEAR_S: Final = 365.25 * 86_400
@@ -108,59 +104,31 @@ def instrument(symbol: str) -> Instrument:
     known = INSTRUMENTS.get(symbol)
     if known is not None:
         return known
-    key = _named(0, symbol)
+    key = named(0, symbol)
     return Instrument(symbol, start=5 + key % 49_500 / 100, volatility=0.25 + key % 60 / 100, decimals=2, lots=100)
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """What a stretch of time holds: exact, by symbol."""
+    """What a stretch of time holds: exact, by symbol. faults: how many of each (`simulated_faults.py`)."""
 
     trades: dict[str, int]
     quotes: dict[str, int]
     volume: dict[str, Decimal]
+    faults: dict[str, int] = {}
 
 
-# --- Numbers from hashes ------------------------------------------------------------------------------------
+class Outage(msgspec.Struct, frozen=True):
+    """A stretch whose ticks never come. kind: `gap`, which the feed notices at once, or `mute`, which it does not."""
+
+    kind: str
+    from_us: int
+    until_us: int
 
 
-def _words(*numbers: int) -> Words:
-    return np.array(numbers, np.uint64)
-
-
-def _mixed(key: Words, words: Words) -> Words:
-    """64-bit hashes of the words under the keys, element by element, as SplitMix64 scrambles its counter."""
-    z = key ^ (words * _words(0x9E3779B97F4A7C15))
-    z = (z ^ (z >> _words(30))) * _words(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> _words(27))) * _words(0x94D049BB133111EB)
-    mixed: Words = z ^ (z >> _words(31))
-    return mixed
-
-
-def _named(seed: int, name: str) -> int:
-    """A 64-bit key for a name."""
-    z = _words(seed & 0xFFFFFFFFFFFFFFFF)
-    for byte in name.encode():
-        z = _mixed(z, _words(byte + 1))
-    return int(z[0])
-
-
-def _uniform(z: Words) -> Floats:
-    """Between 0 and 1, without either."""
-    return ((z >> _words(12)).astype(np.float64) + 0.5) * 2.0**-52
-
-
-def _normal(z: Words) -> Floats:
-    """Box and Muller's, from the two halves of a hash."""
-    radius = np.sqrt(-2.0 * np.log(((z >> _words(32)).astype(np.float64) + 0.5) * 2.0**-32))
-    angle: Floats = (z & _words(0xFFFFFFFF)).astype(np.float64) * (2.0 * np.pi * 2.0**-32)
-    return radius * np.cos(angle)
-
-
-def _poisson_cdf(mean: float) -> Floats:
-    """P(count ≤ k) for k = 0, 1, …, as far as float64 tells it from 1."""
-    k = np.arange(int(mean + 12 * math.sqrt(mean) + 24))
-    log_factorial = np.concatenate(([0.0], np.cumsum(np.log(k[1:]))))
-    return np.cumsum(np.exp(k * math.log(mean) - mean - log_factorial))
+def exact_quantity(trade: Trade) -> Decimal:
+    """In whole lots of its instrument, as it was made."""
+    decimals = instrument(trade.symbol).lot_decimals
+    return Decimal(round(trade.quantity * 10**decimals)).scaleb(-decimals)
 
 
 # --- The path -----------------------------------------------------------------------------------------------
@@ -172,7 +140,7 @@ def _displacements(keys: Words, which: Ints, cell: Ints) -> Floats:
     keys: [instruments, levels]. which: [n]. cell and the result: [n, levels].
     """
     if cell.size <= AT_ONCE:
-        return _normal(_mixed(keys[which], cell.astype(np.uint64)))
+        return normal(mixed(keys[which], cell.astype(np.uint64)))
     return np.stack([_level(keys[:, j], which, cell[:, j]) for j in range(cell.shape[1])], axis=1)
 
 
@@ -180,8 +148,8 @@ def _level(keys: Words, which: Ints, cell: Ints) -> Floats:
     """As `_displacements` for one level. Where it has fewer cells than there are times, each is drawn once."""
     low, high = int(cell.min()), int(cell.max())
     if (high - low + 1) * len(keys) > len(cell):
-        return _normal(_mixed(keys[which], cell.astype(np.uint64)))
-    table = _normal(_mixed(keys[:, None], np.arange(low, high + 1).astype(np.uint64)[None, :]))
+        return normal(mixed(keys[which], cell.astype(np.uint64)))
+    table = normal(mixed(keys[:, None], np.arange(low, high + 1).astype(np.uint64)[None, :]))
     return table[which, cell - low]
 
 
@@ -242,9 +210,9 @@ class Simulation:
         self.ticks_per_s = ticks_per_s
         self._numbers = {symbol: i for i, symbol in enumerate(self.symbols)}
         known = self._instruments = [instrument(symbol) for symbol in self.symbols]
-        paths = np.array([_named(seed, "path " + i.path) for i in known], np.uint64)
-        self._levels = _mixed(paths[:, None], np.arange(LEVELS + 1).astype(np.uint64)[None, :])
-        self._keys = np.array([_named(seed, "symbol " + symbol) for symbol in self.symbols], np.uint64)
+        paths = np.array([named(seed, "path " + i.path) for i in known], np.uint64)
+        self._levels = mixed(paths[:, None], np.arange(LEVELS + 1).astype(np.uint64)[None, :])
+        self._keys = np.array([named(seed, "symbol " + symbol) for symbol in self.symbols], np.uint64)
         self._start = np.array([i.start * 10**i.decimals / i.step for i in known])  # prices in steps
         self._volatility = np.array([i.volatility for i in known])
         self._spread = np.array([i.spread for i in known])
@@ -256,7 +224,7 @@ class Simulation:
         self._per_s = ticks_per_s * activity / max(activity.sum(), 1e-9)
         share = {_TRADE: TRADES_SHARE, _QUOTE: 1 - TRADES_SHARE}
         self._cdf = {
-            kind: [_poisson_cdf(per_s * part * CELL_US / SECOND_US) for per_s in self._per_s]
+            kind: [poisson_cdf(per_s * part * CELL_US / SECOND_US) for per_s in self._per_s]
             for kind, part in share.items()
         }
         self._last_cell: tuple[int, list[Tick]] = (-1, [])
@@ -294,6 +262,10 @@ class Simulation:
                 for symbol, n, i in zip(self.symbols, lots.tolist(), self._instruments, strict=True)
             },
         )
+
+    def outages(self, from_us: int, to_us: int) -> list[Outage]:
+        """None: this market is never silent."""
+        return []
 
     # --- asked for history ---
 
@@ -362,12 +334,12 @@ class Simulation:
         return made
 
     def _key(self, use: int) -> Words:
-        return _mixed(self._keys, _words(use))
+        return mixed(self._keys, words(use))
 
     def _arrivals(self, kind: int, first: int, last: int) -> _Arrivals:
         """When ticks of a kind arrive in cells [first, last): a Poisson number in each, evenly spread over it."""
         cells = np.arange(first, last)
-        drawn = _uniform(_mixed(self._key(kind + _COUNT)[:, None], cells.astype(np.uint64)[None, :]))
+        drawn = uniform(mixed(self._key(kind + _COUNT)[:, None], cells.astype(np.uint64)[None, :]))
         counts = np.array(
             [np.searchsorted(cdf, row) for cdf, row in zip(self._cdf[kind], drawn, strict=True)], np.int64
         ).reshape(len(self.symbols), len(cells))
@@ -376,14 +348,14 @@ class Simulation:
         cell = np.repeat(np.tile(cells, len(self.symbols)), flat)
         place = np.arange(len(cell)) - np.repeat(np.cumsum(flat) - flat, flat)
         arrival_id = (cell << ID_BITS) | place
-        offset = _uniform(_mixed(self._key(kind + _OFFSET)[which], arrival_id.astype(np.uint64))) * CELL_US
+        offset = uniform(mixed(self._key(kind + _OFFSET)[which], arrival_id.astype(np.uint64))) * CELL_US
         time_us = cell * CELL_US + offset.astype(np.int64)
         # Cells are in order already; within each, ids are to rise with time.
         return _Arrivals(which, time_us[np.lexsort((time_us, which))], arrival_id)
 
     def _sizes(self, use: int, at: _Arrivals) -> Ints:
         """Exponential sizes in lots, at least one."""
-        drawn = _uniform(_mixed(self._key(use)[at.which], at.id.astype(np.uint64)))
+        drawn = uniform(mixed(self._key(use)[at.which], at.id.astype(np.uint64)))
         lots: Ints = np.ceil(-np.log(drawn) * self._lots[at.which]).astype(np.int64)
         return lots
 
@@ -412,7 +384,7 @@ class Simulation:
         if not len(at.which):
             return iter(())
         bid, ask = self._top(at.which, at.time_us)
-        bought = _uniform(_mixed(self._key(_SIDE)[at.which], at.id.astype(np.uint64))) < 0.5
+        bought = uniform(mixed(self._key(_SIDE)[at.which], at.id.astype(np.uint64))) < 0.5
         price = self._in_money(at.which, np.where(bought, ask, bid))
         quantity = self._sizes(_SIZE + _TRADE, at) / self._lot_scale[at.which]
         names = map(self.symbols.__getitem__, at.which.tolist())
@@ -444,7 +416,7 @@ class Simulation:
         if not due:
             return
         which, time_us = (np.array(column, np.int64) for column in zip(*due, strict=True))
-        drawn = _uniform(_mixed(self._key(_BOOK)[which][:, None], (time_us[:, None] + np.arange(40)).astype(np.uint64)))
+        drawn = uniform(mixed(self._key(_BOOK)[which][:, None], (time_us[:, None] + np.arange(40)).astype(np.uint64)))
         away = np.arange(BOOK_LEVELS)
         gap = np.ceil(self._start[which] * self._spread[which] / 2)[:, None] * away
         sizes = np.ceil(-np.log(drawn) * self._lots[which][:, None] * (1 + np.tile(away, 2) / 4))
@@ -482,9 +454,9 @@ class Simulation:
     def _traded(self, number: int, minutes: Ints) -> tuple[Ints, Floats]:
         """How many trades, and how much, in each of these minutes: normal numbers for the Poisson and gamma ones."""
         mean = self._per_s[number] * TRADES_SHARE * 60
-        words = minutes.astype(np.uint64)
+        each = minutes.astype(np.uint64)
         key = self._key(_VOLUME)[number : number + 1]
-        trades = np.maximum(np.rint(mean + math.sqrt(mean) * _normal(_mixed(key, words))), 1.0)
-        spread = 1 + _normal(_mixed(_mixed(key, _words(1)), words)) / np.sqrt(trades)
+        trades = np.maximum(np.rint(mean + math.sqrt(mean) * normal(mixed(key, each))), 1.0)
+        spread = 1 + normal(mixed(mixed(key, words(1)), each)) / np.sqrt(trades)
         lots = np.ceil(trades * self._lots[number] * np.clip(spread, 0.2, 3.0))
         return trades.astype(np.int64), lots / self._lot_scale[number]
