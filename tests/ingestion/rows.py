@@ -85,3 +85,11 @@ def forget_hours():
     if store.storage_kind() == store.NATIVE:
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM candle_hour; UPDATE candle_hour_until SET until = '-infinity'")
+
+
+def forget_aggregates():
+    """What continuous aggregates hold. (Not inside a test's transaction: there every day that is written is marked.)"""
+    if store.storage_kind() == store.TIMESCALE:
+        with connection.cursor() as cursor:
+            for interval in store.ROLLED:
+                cursor.execute(f"TRUNCATE candle_{interval}")

@@ -29,10 +29,21 @@ def test_the_tables_are_what_the_server_can_have():
     assert store.storage_kind() == os.environ.get("EXPECTED_STORAGE", store.storage_kind())
     if store.storage_kind() == store.TIMESCALE:
         found = stored("SELECT hypertable_name FROM timescaledb_information.hypertables ORDER BY 1")
-        assert found == [("candle_1m",), ("quote",), ("trade",)]
+        assert found == [("candle_1m",), ("quote",), ("trade",), ("venue_candle",)]
     else:
         found = stored("SELECT partrelid::regclass::text FROM pg_partitioned_table ORDER BY 1")
         assert found == [("quote",), ("trade",)]
+
+
+@pytest.mark.django_db
+def test_longer_candles_have_one_name_on_every_server():
+    found = stored(
+        "SELECT relname, relkind FROM pg_class WHERE relname ~ '^candle_(5m|15m|1h|4h|1d)$' ORDER BY relname"
+    )
+    assert [name for name, _ in found] == ["candle_15m", "candle_1d", "candle_1h", "candle_4h", "candle_5m"]
+    if store.storage_kind() == store.TIMESCALE:
+        told = stored("SELECT view_name, materialized_only FROM timescaledb_information.continuous_aggregates")
+        assert sorted(told) == [(name, False) for name, _ in found]
 
 
 @pytest.mark.django_db

@@ -22,6 +22,7 @@ from tests.ingestion.rows import (
     SIMULATED,
     T0,
     checksums,
+    forget_aggregates,
     packed,
     quote,
     stored,
@@ -29,10 +30,15 @@ from tests.ingestion.rows import (
     trade_ids,
 )
 
-pytestmark = [pytest.mark.storage, pytest.mark.usefixtures("tick_tables")]
+pytestmark = [pytest.mark.storage, pytest.mark.usefixtures("nothing_rolled_up")]
 
 DAY = dt.timedelta(days=1)
 DAY_S = 86_400
+
+
+@pytest.fixture
+def nothing_rolled_up(tick_tables):
+    forget_aggregates()
 
 
 def timescale():
