@@ -8,7 +8,7 @@ its own measure, while its market is open, is first subscribed anew; stays it mu
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from django.conf import settings
@@ -295,7 +295,7 @@ class VenueFeed:
             if line is not None:
                 names.setdefault(line, []).extend(self._names.get(key, ()))
         for line, streams in names.items():
-            if line.connection is not None and line.connection.subscriptions.asking:
+            if line.connection is not None and (line.connection.subscriptions.asking or self.refusals):
                 line.connection.heard(streams)
 
     def _mend(self, line: Line, mute: Sequence[tuple[Key, int]]) -> None:
@@ -308,11 +308,15 @@ class VenueFeed:
         metrics.count(f"ingestion.mute_streams.{self.provider.name}", len(mute))
         first = [key for key, alarms in mute if alarms == 1]
         second = [key for key, alarms in mute if alarms == 2]
-        here = sum(1 for key in self._names if self._line_of[key[1]] is line)
+        here = sum(1 for _, symbol in self._spoken() if self._line_of[symbol] is line)
         if second or (len(first) > 1 and len(first) > MOST_MUTE * here):
             line.replace(f"{shown} mute for long")
         elif first:
             line.resubscribe([name for key in first for name in self._names[key]])
+
+    def _spoken(self) -> Iterator[Key]:
+        """The streams that ever spoke."""
+        return (key for key in self._rhythm.spoken() if isinstance(key, tuple))
 
     def _is_refused(self, key: Any) -> bool:
         names = self._names.get(key, [])

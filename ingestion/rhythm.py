@@ -70,6 +70,10 @@ class Rhythm:
                 found.append((key, beat.alarms))
         return found
 
+    def spoken(self) -> set[Hashable]:
+        """Those that ever spoke."""
+        return {key for key, beat in self._beats.items() if beat.count}
+
     def alarmed(self) -> list[Hashable]:
         """Those that are mute now."""
         return [key for key, beat in self._beats.items() if beat.alarms]

@@ -60,7 +60,7 @@ class FeedStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     silent: symbols subscribed long ago of which nothing was ever heard; mute: streams that used to speak and do not;
     refused: streams that the venue does not give, and symbols without room.
     books: how many are in which state; snapshots_waiting: books whose snapshot is to be fetched.
-    last_error: of the newest of its connections' troubles.
+    last_error: of the newest of its connections' troubles. closed: all its markets are, so that silence is no trouble.
     """
 
     provider: str
@@ -90,6 +90,7 @@ class FeedStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     books: dict[str, int] = {}
     snapshots_waiting: int = 0
     last_error: str = ""
+    closed: bool = False
     connections: list[ConnectionStatus] = []
 
     def last_tick_age_s(self, now_us: int) -> float | None:
@@ -123,6 +124,7 @@ def payload(feed: FeedStatus, now_us: int) -> dict[str, Any]:
         "quarantined": feed.quarantined,
         "dropped": feed.dropped,
         "journal_full": feed.journal_full,
+        "closed": feed.closed,
         "silent": feed.silent,
         "mute": feed.mute,
         "refused": feed.refused,
@@ -156,8 +158,8 @@ def _judged(shard: str, value: bytes | None, now_us: int) -> FeedStatus:
         return FeedStatus(shard.partition(":")[0], shard)
     status = _decode(value)
     told_ago_s = (now_us - status.at_us) / 1e6
-    mute_s = (now_us - status.last_tick_us) / 1e6
-    if status.state == LIVE and (told_ago_s > SILENCE_S or mute_s > settings.PRICE_FRESH_S):
+    mute = not status.closed and now_us - status.last_tick_us > settings.PRICE_FRESH_S * 1e6
+    if status.state == LIVE and (told_ago_s > SILENCE_S or mute):
         return msgspec.structs.replace(status, state=STALE)
     return status
 

@@ -124,10 +124,13 @@ class Subscriptions:
         return self._divide(self._pending(self._requests.pop(request_id)), now_s)
 
     def heard(self, streams: Iterable[str], now_s: float) -> None:
-        """Data came: an answer as good as any, and often the first."""
+        """Data came: an answer as good as any, and often the first; better than a refusal."""
         for stream in streams:
             if self._state(stream) is State.ASKED:
                 self._settle(stream, now_s)
+            elif stream in self._refusals and stream in self._wanted and stream not in self._streams:
+                self._streams[stream] = _Stream(State.LIVE, now_s)
+                del self._refusals[stream]
         self._close_requests()
 
     def overdue(self, now_s: float) -> list[str]:

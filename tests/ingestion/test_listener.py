@@ -1,23 +1,17 @@
 """The listener against a venue that misbehaves, with the real journal."""
 
-import contextlib
-import threading
 import time
 
 import pytest
 
 from ingestion import listener, status
-from ingestion.journal import START, Reader
 from ingestion.models import Quarantined
 from ingestion.tasks import listen
-from ingestion.ticks import unpack_trades
+from tests.ingestion.listening import SHARD, entries, feed, journalled, listening
 from tests.ingestion.market import make_instrument
 from tests.processes import wait_for
 from tests.venues.binance import BinanceVenue
 from worker import lease as leases
-from worker import resident
-
-SHARD = "binance:0"
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_prefix")]
 
@@ -38,46 +32,8 @@ def instruments(transactional_db):
     }
 
 
-@contextlib.contextmanager
-def listening(shard=SHARD):
-    """The production task in a thread, until drained."""
-    failed = []
-
-    def work():
-        try:
-            listen(shard)
-        except Exception as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=work, name="listen")
-    thread.start()
-    try:
-        yield thread
-    finally:
-        for stay in list(resident._stays):
-            if stay.context.shard == shard:
-                stay.drain()
-        thread.join(20)
-    assert not thread.is_alive()
-    assert not failed
-
-
-def entries(shard=SHARD):
-    return Reader(shard).read(START, 100_000)[1]
-
-
-def journalled(shard=SHARD):
-    """(instrument id, trade id) of every trade in the journal, in its order."""
-    rows = [unpack_trades(entry.trade_rows) for entry in entries(shard)]
-    return [(int(row["instrument_id"]), int(row["trade_id"])) for part in rows for row in part]
-
-
 def sent(venue, instruments):
     return {(instruments[symbol].pk, trade_id) for symbol, trade_id in venue.sent}
-
-
-def feed():
-    return status.feeds()[0]
 
 
 def subscribed(venue):

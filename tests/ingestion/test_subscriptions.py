@@ -162,6 +162,16 @@ def test_one_that_is_accepted_after_all_is_refused_no_more():
     assert refusals == {}
 
 
+def test_one_that_speaks_is_not_refused_whatever_was_said():
+    """A venue refuses what it already gives: `Already subscribed`."""
+    subscriptions, _ = subscribed(["a"])
+    subscriptions.accepted(Ack(None, (), whole=True), 0.0)
+    assert subscriptions.live == set()
+    subscriptions.heard(["a", "stranger"], 1.0)
+    assert subscriptions.live == {"a"}
+    assert subscriptions.due(1000.0) == []
+
+
 @given(st.sets(st.integers(0, 63), max_size=5), st.integers(1, 64), st.booleans())
 def test_only_the_bad_ones_of_a_refused_request_are_left_out(bad, count, numbered):
     """A venue that refuses requests as a whole, whether or not it says which request."""
