@@ -50,6 +50,8 @@ class CandleSchema(serializers.Serializer):
     vwap = serializers.FloatField(allow_null=True)
     final = serializers.BooleanField()
     rev = serializers.IntegerField()
+    made_by = serializers.CharField(help_text="trades, the venue, or a ticker that was polled")
+    empty = serializers.BooleanField(help_text="nothing was traded")
     source = serializers.CharField()  # type: ignore[assignment]
 
 

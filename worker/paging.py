@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
 
@@ -20,6 +22,13 @@ class Paging(CursorPagination):
     def __init__(self) -> None:
         self.page_size = settings.API_PAGE_SIZE
         self.max_page_size = settings.API_PAGE_SIZE_MAX
+
+    def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> Any:
+        """The page's rows. A cursor that we did not make is 404, like one that does not parse."""
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (ValueError, ValidationError) as error:
+            raise NotFound(self.invalid_cursor_message) from error
 
     def get_ordering(self, request: Any, queryset: Any, view: Any) -> tuple[str, ...]:
         """The view's own `ordering`, else ours."""

@@ -1,7 +1,9 @@
 """Instruments over HTTP: finding them, their names, and prices entered by hand."""
 
+import base64
 import datetime as dt
 from decimal import Decimal
+from urllib.parse import urlencode
 
 import pytest
 from django.utils import timezone
@@ -130,3 +132,9 @@ def test_no_number_is_no_price(client, admin, market, text):
 def test_an_unknown_instrument_is_404(client, admin):
     client.force_login(admin)
     assert put(client, CLOSES, "NOSUCH").status_code == 404
+
+
+@pytest.mark.parametrize("position", ["\0", "a\0b"])
+def test_a_cursor_that_was_made_up_is_404(client, market, position):
+    cursor = base64.b64encode(urlencode({"p": position}).encode()).decode()
+    assert client.get("/api/instruments/", {"cursor": cursor}).status_code == 404

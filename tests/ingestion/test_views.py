@@ -8,8 +8,11 @@ from ingestion.candles import Bar
 from ingestion.journal import Flush, Journal
 from ingestion.latest import Latest
 from ingestion.models import Instrument
+from ingestion.orderbook import BookView
 from ingestion.ticks import Trade
 from tests.ingestion.market import SECOND_US, make_instrument, now_us, store_trades
+from worker.redis import client as redis_client
+from worker.redis import key
 
 MINUTE_US = 60 * SECOND_US
 
@@ -51,6 +54,14 @@ def test_the_latest_price_by_any_name(client, btc):
         assert answer.status_code == 200
         assert answer.json()["price"] == 100.0
         assert (answer.json()["symbol"], answer.json()["instrument"]) == (name.upper(), "BTC-USDT")
+
+
+def keep_book(instrument, levels):
+    """A live book as a listener keeps it."""
+    bids = tuple((100.0 - i, 1.0) for i in range(levels))
+    asks = tuple((101.0 + i, 1.0) for i in range(levels))
+    view = BookView("binance", "live", bids, asks, 7, now_us(), now_us())
+    redis_client().hset(key("book", "binance"), str(instrument.pk), msgspec.json.encode(view))
 
 
 @pytest.mark.parametrize("symbol", ["BRK.B", "EURUSD=X", "^GSPC", "BTC-USD"])
@@ -167,3 +178,39 @@ def test_a_closed_market_wants_a_sign_in(client, btc, bob, settings):
 
 def _iso(time_us):
     return store.to_datetime(time_us).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_the_book_is_cut_to_the_depth_that_was_asked_for(client, btc):
+    empty = client.get("/api/market/btcusdt/book/").json()
+    assert (empty["status"], empty["bids"], empty["depth"]) == ("syncing", [], 0)
+    assert (empty["symbol"], empty["instrument"]) == ("BTCUSDT", "BTC-USDT")
+    keep_book(btc, levels=20)
+    for query, depth in (("", 10), ("?depth=3", 3), ("?depth=50", 20)):
+        book = client.get(f"/api/market/BTC/book/{query}").json()
+        assert (book["status"], len(book["bids"]), len(book["asks"]), book["depth"]) == ("live", depth, depth, depth)
+    assert (book["bids"][0], book["asks"][0], book["spread"]) == ([100.0, 1.0], [101.0, 1.0], 1.0)
+    for bad in ("0", "51", "x"):
+        answer = client.get(f"/api/market/BTC/book/?depth={bad}")
+        assert (answer.status_code, list(answer.json())) == (400, ["depth"])
+
+
+def test_empty_minutes_are_told_where_they_are_asked_for(client, btc):
+    start = (now_us() // MINUTE_US - 10) * MINUTE_US
+    store.copy_candles(
+        Bar(btc.pk, 2, start + i * MINUTE_US, 1, 2, 0.5, i + 1, 3, 4.5, 1, start, 1, start, 2, "1m", True)
+        for i in (0, 2)
+    )
+    path = f"/api/market/BTC/candles/?start={_iso(start)}&end={_iso(start + 3 * MINUTE_US)}"
+    assert [row["close"] for row in client.get(path).json()["results"]] == [1, 3]
+    filled = client.get(f"{path}&fill=empty").json()["results"]
+    assert [(row["close"], row["volume"], row["empty"]) for row in filled] == [
+        (1, 3, False),
+        (1, 0, True),
+        (3, 3, False),
+    ]
+
+
+@pytest.mark.parametrize("query", ["fill=zero", "adjust=x", "fill="])
+def test_ways_that_there_are_not_are_400(client, btc, query):
+    answer = client.get(f"/api/market/BTC/candles/?{query}")
+    assert (answer.status_code, list(answer.json())) == (400, [query.partition("=")[0]])
