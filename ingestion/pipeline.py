@@ -8,7 +8,7 @@ costs a few microseconds here, so what can be done once a batch or once an instr
 import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -56,6 +56,7 @@ from streaming.protocol import Message
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Decode = Callable[[bytes | str, int], list[Said]]
 
 TICK_TYPES: Final = frozenset({Trade, Quote, Ticker, BookSnapshot})
@@ -70,6 +71,8 @@ BARS_INTERVAL_US: Final = 250_000
 # Refused ticks and frames waiting for the quarantine; further ones are only counted.
 REFUSED_WAITING_MAX: Final = 1000
 REFUSED_SHOWN_BYTES: Final = 512
+# A trade that waited longer for somebody to watch is in that one's snapshot.
+NEWS_US: Final = 2_000_000
 MALFORMED_LOG_INTERVAL_US: Final = 5_000_000
 # A quote's id this far below the newest is a venue that began anew, not an old quote.
 QUOTE_RESTART: Final = 100_000
@@ -154,6 +157,7 @@ class Pipeline:
         self._ids: dict[str, int] = {}
         self._by_id: dict[int, Known] = {}
         self._trade_ids: dict[str, TradeIds] = {}
+        self._resumed = set(known)  # until their first trade: what was missed before it is a hole
         self.follow(known)
         self.counts = Counts()
         self.latencies = Latencies()
@@ -175,6 +179,7 @@ class Pipeline:
         self._recent: dict[int, deque[Trade]] = {}
         self._shown: dict[int, Ticker] = {}
         self._bars: dict[tuple[int, str], Bar] = {}
+        self._untold_books: set[str] = set()
 
     def follow(self, known: Mapping[str, Known]) -> None:
         """Ticks of these symbols are taken from now on, those of others quarantined."""
@@ -183,6 +188,7 @@ class Pipeline:
         self._by_id |= {instrument.id: instrument for instrument in known.values()}
         for gone in self._trade_ids.keys() - self._ids.keys():
             del self._trade_ids[gone]
+        self._resumed &= self._ids.keys()
         if self._live:
             self.books.follow(self._known)
 
@@ -277,7 +283,9 @@ class Pipeline:
 
     def _take_bar(self, bar: VenueBar) -> None:
         self._heard.add((BARS, bar.symbol))
-        reason = NO_SYMBOL if bar.symbol not in self._ids else self._judge.judge(bar, bar.received_us)
+        # A replay makes the instruments that it meets, and does so later.
+        strange = self._live and bar.symbol not in self._ids
+        reason = NO_SYMBOL if strange else self._judge.judge(bar, bar.received_us)
         if reason is None:
             self._venue_bars.append(bar)
         else:
@@ -327,24 +335,18 @@ class Pipeline:
         return Batch(Flush(trade_rows, quote_rows, count, latest, bars_due, packed, now_us, books_due), oldest_us)
 
     def publications(self, now_us: int) -> list[Message]:
-        """What happened since they were last asked for, one message a topic."""
-        self._now_us = now_us
-        messages: list[Message] = []
-        for instrument_id, (known, newest) in self._moved.items():
-            latest = judged(newest, now_us, self._fresh_us)
-            if latest.price is not None and self._watched("price", known):
-                messages.append(
-                    self._message("price", known, "asset_update", payloads.price(known.symbol, latest), now_us)
-                )
-            recent = self._recent.pop(instrument_id, None)
-            if recent and self._watched("trades", known):
-                data = payloads.trades(known.symbol, self.source, recent)
-                messages.append(self._message("trades", known, "trades", data, now_us))
-        messages += self._ticker_messages(now_us)
-        messages += self._book_messages(now_us)
-        messages += self._bar_messages(now_us)
-        self._moved = {}
-        return messages
+        """What happened since they were last asked for, one message a topic.
+
+        What nobody watches waits, the newest in the place of the older, and is told to who comes first: between a
+        subscriber's snapshot and the moment that we know of the subscriber nothing is missing.
+        """
+        return [
+            *self._price_messages(now_us),
+            *self._trade_messages(now_us),
+            *self._ticker_messages(now_us),
+            *self._book_messages(now_us),
+            *self._bar_messages(now_us),
+        ]
 
     def take_heard(self) -> set[tuple[str, str]]:
         """(kind, symbol) of all streams that spoke since this was last asked."""
@@ -422,7 +424,9 @@ class Pipeline:
     def _begin_ids(self, symbol: str) -> TradeIds:
         """What an earlier listener had last is where this one goes on, unless that is long ago."""
         newest = self._board.newest_trade(self._known[symbol])
-        goes_on = self._live and newest is not None and newest[1] >= self._now_us - self._hole_age_max_us
+        recent = newest is not None and newest[1] >= self._now_us - self._hole_age_max_us
+        goes_on = self._live and recent and symbol in self._resumed
+        self._resumed.discard(symbol)
         ids = self._trade_ids[symbol] = TradeIds(newest if goes_on else None)
         return ids
 
@@ -504,32 +508,60 @@ class Pipeline:
     def _watched(self, prefix: str, known: Known, suffix: str = "") -> bool:
         return self.watched is None or f"{prefix}:{known.symbol}{suffix}" in self.watched
 
+    def _watched_of(self, prefix: str, waiting: dict[int, T]) -> tuple[dict[int, T], dict[int, T]]:
+        """What is to be told now, by instrument, and what goes on waiting."""
+        if self.watched is None:
+            return waiting, {}
+        due = {i: value for i, value in waiting.items() if self._watched(prefix, self._by_id[i])}
+        return due, {i: value for i, value in waiting.items() if i not in due}
+
+    def _price_messages(self, now_us: int) -> list[Message]:
+        due, self._moved = self._watched_of("price", self._moved)
+        told = [(known, judged(newest, now_us, self._fresh_us)) for known, newest in due.values()]
+        return [
+            self._message("price", known, "asset_update", payloads.price(known.symbol, latest), now_us)
+            for known, latest in told
+            if latest.price is not None
+        ]
+
+    def _trade_messages(self, now_us: int) -> list[Message]:
+        due, self._recent = self._watched_of("trades", self._recent)
+        messages = []
+        for instrument_id, recent in due.items():
+            known, news = self._by_id[instrument_id], [t for t in recent if now_us - t.received_us < NEWS_US]
+            if news:
+                data = payloads.trades(known.symbol, self.source, news)
+                messages.append(self._message("trades", known, "trades", data, now_us))
+        return messages
+
     def _ticker_messages(self, now_us: int) -> list[Message]:
-        shown, self._shown = self._shown, {}
-        told = [(self._by_id[i], ticker) for i, ticker in shown.items()]
+        due, self._shown = self._watched_of("ticker", self._shown)
+        told = [(self._by_id[i], ticker) for i, ticker in due.items()]
         return [
             self._message("ticker", known, "ticker", payloads.ticker(known.symbol, ticker, self.source), now_us)
             for known, ticker in told
-            if self._watched("ticker", known)
         ]
 
     def _book_messages(self, now_us: int) -> list[Message]:
         self.books.heard(self.last_tick_us)
-        changed = self.books.take_changed(now_us)
+        changed = {symbol for symbol in (*self._untold_books, *self.books.take_changed(now_us)) if symbol in self.books}
         told = [(known, symbol) for symbol in changed if self._watched("book", known := self._known[symbol])]
+        self._untold_books = changed - {symbol for _, symbol in told}
         return [
             self._message("book", known, "book", payloads.book(known.symbol, self.books.view(symbol)), now_us)
             for known, symbol in told
         ]
 
     def _bar_messages(self, now_us: int) -> list[Message]:
-        told, self._bars = self._bars, {}
+        waiting, self._bars = self._bars, {}
         messages = []
-        for (instrument_id, interval), bar in told.items():
+        for (instrument_id, interval), bar in waiting.items():
             known = self._by_id[instrument_id]
             if self._watched("candles", known, f":{interval}"):
                 data = payloads.candle(known.symbol, interval, bar, self.source)
                 messages.append(Message(f"candles:{known.symbol}:{interval}", "candle", data, now_us))
+            else:
+                self._bars[instrument_id, interval] = bar
         return messages
 
     def _message(self, prefix: str, known: Known, event: str, data: payloads.Payload, now_us: int) -> Message:

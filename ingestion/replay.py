@@ -25,7 +25,7 @@ from ingestion.hand_offs import quarantined
 from ingestion.journal import Journal, Outcome
 from ingestion.pipeline import Batch
 from ingestion.providers import SOURCES
-from ingestion.ticks import POSTGRES_EPOCH_US, unpack_quotes, unpack_trades
+from ingestion.ticks import POSTGRES_EPOCH_US, VenueBar, unpack_quotes, unpack_trades
 from ingestion.writer import Writer
 from streaming.publish import publish
 from worker import lease as leases
@@ -96,6 +96,7 @@ class Stored(NamedTuple):
     trades_on_disk: int
     quotes_on_disk: int
     candles_on_disk: int
+    venue_candles: int
     malformed: int
     quarantined: int
     suspect: int
@@ -217,6 +218,8 @@ class Replay:
         self.shard = f"{provider}:replay"
         self.pipeline = opening.replayed(provider)
         self.lines = 0
+        self.venue_candles = 0
+        self._bars: list[VenueBar] = []
         self._unwritten = 0
         self._span: tuple[int, int] | None = None
         self._adopted: dict[str, symbols.Known] = {}
@@ -245,7 +248,8 @@ class Replay:
                 self._wait(line.received_us)
             if line.frame:
                 self.pipeline.receive(line.frame, line.received_us)
-            if self.pipeline.waiting >= settings.LISTENER_FLUSH_MAX_TICKS:
+                self._bars += self.pipeline.take_venue_bars()
+            if max(self.pipeline.waiting, len(self._bars)) >= settings.LISTENER_FLUSH_MAX_TICKS:
                 self._flush()
             if self.lines % 1000 == 0:
                 self._renew()
@@ -264,6 +268,7 @@ class Replay:
 
     def _flush(self) -> None:
         self._adopt()
+        self._write_bars()
         while self.pipeline.waiting:
             batch = self.pipeline.take(_now_us())
             if batch is not None:
@@ -293,9 +298,17 @@ class Replay:
             self._renew()
         self._unwritten = 0
 
+    def _write_bars(self) -> None:
+        """The venue's own candles, beside ours."""
+        if self._bars:
+            ids = {symbol: known.id for symbol, known in self._adopted.items()}
+            self.venue_candles += store.write_venue_bars(SOURCES[self.provider], self._bars, ids)
+            self._bars = []
+
     def _adopt(self) -> None:
         """Make the instruments that the recording has and we lack."""
-        strangers = self.pipeline.strangers() - self._hopeless
+        symbols_of_bars = {bar.symbol for bar in self._bars}
+        strangers = (self.pipeline.strangers() | (symbols_of_bars - self._adopted.keys())) - self._hopeless
         for symbol in strangers:
             if 0 < len(symbol) <= SYMBOL_MAX_LENGTH and "\0" not in symbol:
                 self._adopted[symbol] = symbols.adopt(self.provider, symbol)
@@ -324,7 +337,8 @@ class Replay:
         on_disk = {table: self._on_disk(table) for table in ("trade", "quote", "candle_1m")}
         return Stored(
             self.lines, counts.trades, counts.quotes, on_disk["trade"], on_disk["quote"], on_disk["candle_1m"],
-            counts.malformed, counts.quarantined, counts.suspect, counts.duplicates, counts.unknown, seconds,
+            self.venue_candles, counts.malformed, counts.quarantined, counts.suspect, counts.duplicates, counts.unknown,
+            seconds,
         )  # fmt: skip
 
     def _on_disk(self, table: str) -> int:

@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 
 from ingestion.models import Instrument, Quarantined
 from ingestion.replay import Line, parse, timed
+from ingestion.ticks import IRREGULAR
 from tests.ingestion.market import NOW_US, SECOND_US, quote_frame, trade_frame
 from tests.ingestion.rows import checksums, stored
 from worker import lease as leases
@@ -84,6 +85,44 @@ def test_lines_without_a_time_take_their_neighbours():
 def test_events_of_one_millisecond_are_a_microsecond_apart():
     given = [Line(5000, b"a", True), Line(5000, b"b", True), Line(5000, b"c", True), Line(6000, b"d", True)]
     assert [line.received_us for line in timed(given)] == [5000, 5001, 5002, 6000]
+
+
+COINBASE = (
+    b'{"channel":"candles","timestamp":"2026-01-28T10:30:01Z","sequence_num":0,"events":[{"type":"update","candles":'
+    b'[{"start":"1769596200","high":"3","low":"0.5","open":"1","close":"2","volume":"10","product_id":"BTC-USD"}]}]}',
+    b'{"channel":"l2_data","timestamp":"2026-01-28T10:30:01Z","sequence_num":1,"events":[{"type":"snapshot",'
+    b'"product_id":"BTC-USD","updates":[]}]}',
+    b'{"channel":"market_trades","timestamp":"2026-01-28T10:30:01Z","sequence_num":2,"events":[{"type":"update",'
+    b'"trades":[{"product_id":"BTC-USD","trade_id":"5","price":"2","size":"1","time":"2026-01-28T10:30:01Z",'
+    b'"side":"BUY"}]}]}',
+)
+
+
+def test_another_venues_recording_brings_its_own_candles_and_may_hold_books(tick_tables, tmp_path, capsys):
+    path = tmp_path / "frames"
+    path.write_bytes(b"wss://venue.example <-> 1769596200.1\n" + b"\n".join(COINBASE) + b"\n")
+    for changed in (1, 0):
+        call_command("replay", provider="coinbase", file=path)
+        said = capsys.readouterr().out
+        assert f"venue's own  {changed} candles new or changed" in said
+        assert "malformed    0" in said
+        assert "quarantined  0" in said
+    assert stored("SELECT trade_id, price, quantity, side FROM trade") == [(5, 2, 1, -1)]
+    assert Instrument.objects.get().symbol == "BTC-USD"
+
+
+def test_trades_without_ids_are_each_stored_and_the_same_again_changes_nothing(tick_tables, tmp_path):
+    trade = b'{"c":["1","12"],"p":203.04,"s":"TSLA","t":1769596201000,"v":1}'
+    frame = b'{"data":[%s,%s],"type":"trade"}' % (trade, trade)
+    path = tmp_path / "frames"
+    path.write_bytes(frame + b"\n" + frame + b"\n")
+    call_command("replay", provider="finnhub", file=path)
+    before = stored("SELECT trade_id, time, price, flags FROM trade ORDER BY 1")
+    assert len(before) == 4
+    assert {row[3] for row in before} == {IRREGULAR}
+    call_command("replay", provider="finnhub", file=path)
+    assert stored("SELECT trade_id, time, price, flags FROM trade ORDER BY 1") == before
+    assert Instrument.objects.get().kind == "equity"
 
 
 def test_a_small_recording_is_on_disk_with_its_instrument(run, tmp_path):

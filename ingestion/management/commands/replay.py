@@ -69,6 +69,7 @@ class Command(BaseCommand):
             f"trades       {stored.trades} ({stored.trades_on_disk} on disk in this span)\n"
             f"quotes       {stored.quotes} ({stored.quotes_on_disk} on disk in this span)\n"
             f"candles      {stored.candles_on_disk}\n"
+            f"venue's own  {stored.venue_candles} candles new or changed\n"
             f"malformed    {stored.malformed}\n"
             f"quarantined  {stored.quarantined}\n"
             f"suspect      {stored.suspect}\n"
