@@ -1,7 +1,8 @@
 """The newest values of each instrument, by source, and the log of what each flush moved.
 
-The listener writes both inside its flush (`journal.py`); everyone else reads here. One hash a source, field
-instrument id, value a `Latest`; one bounded stream a listener shard, an entry a flush, packed `Change`s.
+The listener writes both inside its flush (`journal.py`), whoever polls with `put`; everyone else reads here. Two hashes
+a source (what its listener told, what a poll was told), field instrument id, value a `Latest`; one bounded stream a
+listener shard and one a polled source, an entry a flush, packed `Change`s.
 """
 
 import struct
@@ -12,13 +13,24 @@ from typing import Any, Final
 import msgspec
 from django.conf import settings
 
+from ingestion import markets, sessions
+from ingestion.calendar import ALWAYS, Calendars
 from ingestion.journal import START, parse_id
 from ingestion.providers import SOURCES
-from ingestion.symbols import source_rank
 from worker.redis import client, key
 
 LIVE: Final = "live"
-STALE: Final = "stale"
+DELAYED: Final = "delayed"  # as new as its source ever is, which is later than the market
+CLOSED: Final = "closed"  # the market rests, and this is its last session's
+STALE: Final = "stale"  # the market trades, and this is old
+SUSPECT: Final = "suspect"  # not believed: shown where nothing better is known, and no one acts on it
+
+# Which quality is better, where several sources know an instrument.
+_BEST_FIRST: Final = (LIVE, CLOSED, DELAYED, STALE, SUSPECT)
+# A source that is this late tells of closes alone.
+END_OF_DAY_S: Final = 43_200.0
+# What was asked for by HTTP lies beside what the same venue's listener writes, so that neither overwrites the other.
+POLLED: Final = "polled"
 
 
 class Latest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -28,7 +40,9 @@ class Latest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     bid, ask, quote_time_us, quote_id: the newest quote's, likewise.
     received_us: when we received the newest of the two.
     change, change_percent, volume, high, low: over 24 hours; for equities against the previous UTC day's close.
-    quality: live or stale; judged when it is read.
+    delay_s: how much later than the market the source is known to be.
+    suspect: the price is not believed.
+    quality: judged when it is read.
     """
 
     source: str
@@ -46,6 +60,8 @@ class Latest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     quote_time_us: int = 0
     quote_id: int = 0
     quality: str = LIVE
+    delay_s: float = 0.0
+    suspect: bool = False
 
     @property
     def as_of_us(self) -> int:
@@ -76,10 +92,29 @@ def encode(latest: Latest) -> bytes:
     return _encode(latest)
 
 
-def judged(latest: Latest, now_us: int, fresh_us: int) -> Latest:
-    """With its quality as of now: stale once it is older than `fresh_us`."""
-    quality = LIVE if now_us - latest.as_of_us <= fresh_us else STALE
+def judged(
+    latest: Latest, now_us: int, fresh_us: int, calendars: Calendars | None = None, name: str = ALWAYS
+) -> Latest:
+    """With its quality as of now. calendars, name: when the instrument trades; without them it always does.
+
+    A price younger than `fresh_us` is live even outside of its market's hours.
+    """
+    quality = _quality(latest, now_us, fresh_us, calendars, name)
     return latest if latest.quality == quality else msgspec.structs.replace(latest, quality=quality)
+
+
+def _quality(latest: Latest, now_us: int, fresh_us: int, calendars: Calendars | None, name: str) -> str:
+    if latest.suspect:
+        return SUSPECT
+    age_us = now_us - latest.as_of_us
+    if age_us <= fresh_us + latest.delay_s * 1e6:
+        return LIVE if age_us <= fresh_us and latest.delay_s == 0 else DELAYED
+    if calendars is None or calendars.is_open(name, now_us):
+        last_us = calendars.last_close_us(name, now_us) if calendars else None
+        newest_close = latest.delay_s >= END_OF_DAY_S and last_us is not None and latest.as_of_us >= last_us
+        return DELAYED if newest_close else STALE
+    session = calendars.last_session(name, now_us)
+    return CLOSED if session is not None and latest.as_of_us >= session.open_us else STALE
 
 
 def load(source: str) -> dict[int, Latest]:
@@ -91,18 +126,23 @@ def load(source: str) -> dict[int, Latest]:
 def get(instrument_ids: Iterable[int], now_us: int | None = None) -> dict[int, Latest]:
     """The best source's newest values of those of the instruments that have a price.
 
-    A fresh price beats a stale one; among fresh ones SOURCE_ORDER decides, among stale ones the newest.
+    The better quality counts. Among live prices, and among those of a closed market, the instrument's order of
+    sources decides; among stale ones the newest.
     """
     ids = list(instrument_ids)
     if not ids:
         return {}
     now_us = now_us or time.time_ns() // 1000
     fresh_us = int(settings.PRICE_FRESH_S * 1e6)
+    known = sessions.calendars()
     best: dict[int, Latest] = {}
     for values in _read(ids).values():
         for instrument_id, latest in values.items():
-            candidate = judged(latest, now_us, fresh_us)
-            if candidate.price is not None and _better(candidate, best.get(instrument_id)):
+            if latest.price is None:
+                continue
+            market = markets.of(instrument_id)
+            candidate = judged(latest, now_us, fresh_us, known, market.calendar)
+            if _better(candidate, best.get(instrument_id), market):
                 best[instrument_id] = candidate
     return best
 
@@ -113,23 +153,82 @@ def of_source(source: str, instrument_ids: Sequence[int]) -> dict[int, Latest]:
 
 
 def _read(ids: list[int], sources: Iterable[str] = SOURCES) -> dict[str, dict[int, Latest]]:
+    """By source; of what its listener and what a poll said, the newer."""
     names = list(sources)
+    fields = [str(i) for i in ids]
     with client().pipeline(transaction=False) as pipe:
         for source in names:
-            pipe.hmget(key("latest", source), [str(i) for i in ids])
+            pipe.hmget(key("latest", source), fields)
+            pipe.hmget(key("latest", source, POLLED), fields)
         answers = pipe.execute()
     return {
-        source: {i: _decode(value) for i, value in zip(ids, values, strict=True) if value is not None}
-        for source, values in zip(names, answers, strict=True)
+        source: _newer(ids, told, polled)
+        for source, told, polled in zip(names, answers[::2], answers[1::2], strict=True)
     }
 
 
-def _better(candidate: Latest, best: Latest | None) -> bool:
+def _newer(ids: list[int], told: Sequence[bytes | None], polled: Sequence[bytes | None]) -> dict[int, Latest]:
+    found: dict[int, Latest] = {}
+    for instrument_id, *values in zip(ids, told, polled, strict=True):
+        known = [_decode(value) for value in values if value is not None]
+        if known:
+            found[instrument_id] = max(known, key=lambda latest: latest.as_of_us)
+    return found
+
+
+def _better(candidate: Latest, best: Latest | None, market: markets.Market) -> bool:
     if best is None or candidate.quality != best.quality:
-        return best is None or candidate.quality == LIVE
-    if candidate.quality == LIVE:
-        return source_rank(candidate.source) < source_rank(best.source)
+        return best is None or _BEST_FIRST.index(candidate.quality) < _BEST_FIRST.index(best.quality)
+    if candidate.quality in (LIVE, CLOSED, DELAYED):
+        return market.rank(candidate.source) < market.rank(best.source)
     return candidate.as_of_us > best.as_of_us
+
+
+# --- What a poll says ----------------------------------------------------------------------------------------
+
+# KEYS: the hash, the log of changes. ARGV: how many; changes_max; then of each: instrument id, as_of, value, change.
+# as_of is kept beside each value (field `<id>:at`): whoever asked earlier but answers later moves nothing back.
+_PUT: Final = """
+local moved = {}
+for i = 0, tonumber(ARGV[1]) - 1 do
+    local id, at, value, change = unpack(ARGV, 3 + 4 * i, 6 + 4 * i)
+    local stored = tonumber(redis.call('HGET', KEYS[1], id .. ':at') or '0')
+    if tonumber(at) >= stored then
+        redis.call('HSET', KEYS[1], id, value, id .. ':at', at)
+        if tonumber(at) > stored and change ~= '' then moved[#moved + 1] = change end
+    end
+end
+if #moved > 0 then redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', 'c', table.concat(moved)) end
+return #moved
+"""
+
+
+def put(source: str, values: Mapping[int, Latest]) -> int:
+    """Keep what a source said when it was asked, where that is newer than what is kept of it; and note what moved for
+    those who follow. Safe from any number of processes. Returns how many prices are newer. Raises redis.RedisError.
+
+    A price that is not believed moves nothing, and no volume is known between two polls.
+    """
+    arguments: list[Any] = [len(values), settings.CHANGES_MAX_ENTRIES]
+    for instrument_id, latest in values.items():
+        change = (
+            b"" if latest.suspect or latest.price is None else pack_changes([_polled_change(instrument_id, latest)])
+        )
+        arguments += [instrument_id, latest.as_of_us, encode(latest), change]
+    script = client().register_script(_PUT)
+    return int(script([key("latest", source, POLLED), key("changes", polled_shard(source))], arguments))
+
+
+def polled_shard(source: str) -> str:
+    """The name of the log of changes that polls of a source write."""
+    return f"{source}:{POLLED}"
+
+
+def _polled_change(instrument_id: int, latest: Latest) -> bytes:
+    price = latest.price
+    if price is None or latest.suspect:
+        return b""
+    return pack_changes([Change(instrument_id, price, price, price, 0.0, 0, latest.as_of_us)])
 
 
 # --- What each flush moved ------------------------------------------------------------------------------------
@@ -150,8 +249,8 @@ def unpack_changes(entry: bytes) -> list[Change]:
 
 
 def shards() -> list[str]:
-    """The live listeners' shards: replays have none here, for what they say is not news."""
-    return [f"{provider}:0" for provider in settings.FEEDS]
+    """The live listeners' shards and those of polls: replays have none here, for what they say is not news."""
+    return [*(f"{provider}:0" for provider in settings.FEEDS), *map(polled_shard, SOURCES)]
 
 
 def changes(cursor: Mapping[str, str] | None, count: int = 1000) -> tuple[list[Change], Cursor, bool]:

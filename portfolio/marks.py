@@ -41,6 +41,6 @@ def mark(found: latest.Latest) -> Mark:
         price=Decimal(str(found.price)),
         # A difference of two floats: its digits past the twelfth are noise.
         change=None if found.change is None else Decimal(f"{found.change:.12g}"),
-        stale=found.quality != latest.LIVE,
+        stale=found.quality in (latest.STALE, latest.SUSPECT),
         time=datetime.fromtimestamp(found.time_us / 1_000_000, UTC),
     )

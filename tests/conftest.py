@@ -40,9 +40,11 @@ def django_db_setup(django_db_setup, django_db_blocker):
 @pytest.fixture(autouse=True)
 def _no_symbols_of_other_tests():
     """Names resolve anew: a rolled-back test leaves no trace in the process's cache."""
-    from ingestion import symbols  # once Django is set up
+    from ingestion import markets, sessions, symbols  # once Django is set up
 
     symbols.forget()
+    markets.forget()
+    sessions.forget()
 
 
 @pytest.fixture

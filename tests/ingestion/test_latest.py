@@ -1,14 +1,17 @@
 """The newest values by source, and the log of changes."""
 
+import datetime as dt
+
 import pytest
 
 from ingestion import latest
+from ingestion.calendar import Calendars, Session, Table
 from ingestion.journal import Flush, Journal
 from ingestion.latest import Change, Latest
 from tests.ingestion.market import NOW_US, SECOND_US
 from worker.redis import client, key
 
-pytestmark = pytest.mark.usefixtures("own_prefix")
+pytestmark = [pytest.mark.usefixtures("own_prefix"), pytest.mark.django_db]
 
 
 def put(source, **by_id):
@@ -112,4 +115,93 @@ def test_a_lost_redis_says_so():
 def test_replays_have_no_followers():
     _, cursor, _ = latest.changes(None)
     moved(change(1, 1.0), shard="simulated:replay")
+    assert latest.changes(cursor)[0] == []
+
+
+# --- Quality --------------------------------------------------------------------------------------------------
+
+
+def at_us(text):
+    return int(dt.datetime.fromisoformat(text + "+00:00").timestamp()) * SECOND_US
+
+
+# A Wednesday, Thursday and Friday in March, as New York trades: 14:30 to 21:00 UTC.
+DAYS = ("2026-03-04", "2026-03-05", "2026-03-06")
+NEW_YORK = Calendars({"XNYS": Table(Session(at_us(f"{d}T14:30:00"), at_us(f"{d}T21:00:00")) for d in DAYS)})
+
+
+@pytest.mark.parametrize(
+    ("as_of", "now", "delay_s", "expected"),
+    [
+        ("2026-03-05T15:00:00", "2026-03-05T15:00:30", 0, "live"),
+        ("2026-03-05T15:00:00", "2026-03-05T15:10:00", 0, "stale"),
+        ("2026-03-05T15:00:00", "2026-03-05T15:14:00", 900, "delayed"),
+        ("2026-03-05T15:00:00", "2026-03-05T15:00:10", 900, "delayed"),
+        ("2026-03-05T15:00:00", "2026-03-05T15:17:00", 900, "stale"),
+        ("2026-03-05T20:58:00", "2026-03-06T02:00:00", 0, "closed"),
+        ("2026-03-04T20:58:00", "2026-03-06T02:00:00", 0, "stale"),  # a whole session was missed
+        ("2026-03-05T23:00:00", "2026-03-05T23:00:20", 0, "live"),  # after hours somebody does trade
+        ("2026-03-04T21:00:00", "2026-03-05T18:00:00", 86_400, "delayed"),  # the newest close, while the market trades
+        ("2026-03-05T15:00:10", "2026-03-05T15:00:00", 0, "live"),  # the venue's clock is ahead of ours
+    ],
+)
+def test_quality_knows_when_the_market_trades(as_of, now, delay_s, expected):
+    told = Latest("finnhub", 1.0, time_us=at_us(as_of), delay_s=delay_s)
+    assert latest.judged(told, at_us(now), 60 * SECOND_US, NEW_YORK, "XNYS").quality == expected
+
+
+def test_a_price_that_is_not_believed_is_used_only_where_there_is_no_other():
+    latest.put("yahoo", {1: price("yahoo", 10_000.0, suspect=True)})
+    assert get(1)[1].quality == "suspect"
+    put("simulated", i1=price("simulated", 100.0, age_s=3600))
+    assert get(1)[1].price == 100.0
+
+
+def test_an_instrument_may_have_an_order_of_sources_of_its_own():
+    from ingestion.models import Instrument
+
+    apple = Instrument.objects.create(symbol="AAPL", name="Apple", kind="crypto", source_order="yahoo, finnhub")
+    for source, value in (("finnhub", 1.0), ("yahoo", 2.0), ("simulated", 3.0)):
+        latest.put(source, {apple.pk: price(source, value)})
+    assert get(apple.pk)[apple.pk].source == "yahoo"
+
+
+# --- What polls say -------------------------------------------------------------------------------------------
+
+
+def test_a_poll_is_read_like_a_feed_and_noted_for_followers():
+    _, cursor, _ = latest.changes(None)
+    assert latest.put("finnhub", {1: price("finnhub", 10.0), 2: price("finnhub", 20.0)}) == 2
+    assert get(1)[1].price == 10.0
+    moved, _, _ = latest.changes(cursor)
+    assert [(c.instrument_id, c.last, c.high, c.low, c.volume, c.count) for c in moved] == [
+        (1, 10.0, 10.0, 10.0, 0.0, 0),
+        (2, 20.0, 20.0, 20.0, 0.0, 0),
+    ]
+
+
+def test_an_older_answer_that_comes_later_moves_nothing_back():
+    latest.put("finnhub", {1: price("finnhub", 11.0)})
+    _, cursor, _ = latest.changes(None)
+    assert latest.put("finnhub", {1: price("finnhub", 10.0, age_s=5)}) == 0
+    assert get(1)[1].price == 11.0
+    assert latest.changes(cursor)[0] == []
+
+
+def test_the_same_again_is_no_news():
+    latest.put("finnhub", {1: price("finnhub", 11.0)})
+    assert latest.put("finnhub", {1: price("finnhub", 11.0)}) == 0
+
+
+def test_neither_the_feed_nor_a_poll_of_one_venue_overwrites_the_other():
+    put("finnhub", i1=price("finnhub", 11.0, age_s=1))
+    latest.put("finnhub", {1: price("finnhub", 10.0, age_s=5)})
+    assert get(1)[1].price == 11.0
+    latest.put("finnhub", {1: price("finnhub", 12.0)})
+    assert get(1)[1].price == 12.0
+
+
+def test_a_price_that_is_not_believed_moves_nobody():
+    _, cursor, _ = latest.changes(None)
+    latest.put("yahoo", {1: price("yahoo", 10_000.0, suspect=True)})
     assert latest.changes(cursor)[0] == []
