@@ -17,6 +17,8 @@ urlpatterns = [
     path("realtime/status/", status.status),
     path("realtime/health/", status.health),
     path("realtime/websocket-info/", status.websocket_info),
+    path("realtime/test/", views.console),
+    path("websocket-test/", views.console),
     path("docs/asyncapi.json", status.asyncapi_document),
     path("admin/", admin.site.urls),
     path("api/", include("worker.urls")),

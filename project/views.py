@@ -1,5 +1,6 @@
 """The pages that people open. What moves on them comes by the API and the socket."""
 
+import inspect
 from typing import Any
 
 from django.conf import settings
@@ -9,6 +10,8 @@ from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from streaming import asyncapi, dialects
 
 
 @never_cache
@@ -33,6 +36,22 @@ def bootstrap(request: HttpRequest) -> dict[str, Any]:
         "logout_url": "/accounts/logout/",
         "csrf_token": get_token(request),
     }
+
+
+@never_cache
+@require_safe
+def console(request: HttpRequest) -> HttpResponse:
+    """`/realtime/test/`: sockets by hand."""
+    shown = {"paths": paths(), "user": bootstrap(request)["user"], "csrf_token": get_token(request)}
+    return render(request, "console.html", {"bootstrap": shown})
+
+
+def paths() -> list[dict[str, Any]]:
+    """Every socket path: `{"address": "/ws/market/{symbol}/{stream}/", "description", "examples": [messages]}`."""
+    return [
+        {"address": asyncapi.address(path), "description": inspect.getdoc(path) or "", "examples": list(path.examples)}
+        for path in dialects.registry
+    ]
 
 
 class SignIn(auth.LoginView):

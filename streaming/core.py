@@ -1,7 +1,7 @@
 """The core protocol of `/ws/realtime/`, as one dialect among the others. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
@@ -64,6 +64,13 @@ class Core(Dialect):
 
     path = "realtime"
     reports_dropped = True
+    examples: ClassVar[Sequence[dict[str, Any]]] = (
+        {"type": "ping", "id": 1},
+        {"type": "subscribe", "data": {"topics": ["price:BTC-USDT"]}, "id": 2},
+        {"type": "unsubscribe", "data": {"topics": ["price:BTC-USDT"]}},
+        {"type": "list"},
+        {"type": "set_interval", "data": {"interval_ms": 1000, "batch": True}},
+    )
 
     def greet(self, opening: Opening, at_us: int) -> list[dict[str, Any]]:
         data = {

@@ -42,6 +42,8 @@ class Dialect:
     # Whole messages by name, as structs or typed dictionaries: what clients may say, and what they hear.
     hears: ClassVar[Mapping[str, type]] = {}
     says: ClassVar[Mapping[str, type]] = {}
+    # What one may say, to try it out.
+    examples: ClassVar[Sequence[dict[str, Any]]] = ()
 
     def topics(self, params: Mapping[str, str]) -> list[str]:
         """What is subscribed at once. One that is refused closes the connection. `portfolio:*`: all of the user's."""

@@ -88,6 +88,11 @@ class Market(Dialect):
     path = "market"
     market = True
     counts_symbols = True
+    examples: ClassVar[Sequence[dict[str, Any]]] = (
+        {"type": "subscribe", "symbols": ["BTC-USDT"], "order_book": True},
+        {"type": "unsubscribe", "symbols": ["BTC-USDT"]},
+        {"type": "ping"},
+    )
     hears: ClassVar[Mapping[str, type]] = {"choice": Choice, "ping": Ping}
     says: ClassVar[Mapping[str, type]] = {
         "subscription_confirmed": Confirmed, "market_data": MarketDataMessage, "order_book": OrderBook, "pong": Pong,

@@ -71,6 +71,11 @@ class MarketDataOf(Dialect):
 
     path = r"market-data/(?P<symbol>[^/]+)"
     market = True
+    examples: ClassVar[Sequence[dict[str, Any]]] = (
+        {"type": "subscribe_level2"},
+        {"type": "unsubscribe_level2"},
+        {"type": "set_frequency", "frequency": 1000},
+    )
     hears: ClassVar[Mapping[str, type]] = {"level2": Level2, "set_frequency": Frequency}
     says: ClassVar[Mapping[str, type]] = {
         "market_data": DayMessage, "market_data_update": DayMessage, "order_book_update": BookUpdate,
@@ -162,6 +167,10 @@ class MarketData(Dialect):
     path = "market-data"
     needs_user = True
     counts_symbols = True
+    examples: ClassVar[Sequence[dict[str, Any]]] = (
+        {"type": "subscribe", "symbols": ["BTC-USDT"]},
+        {"type": "unsubscribe", "symbol": "BTC-USDT"},
+    )
     hears: ClassVar[Mapping[str, type]] = {"choice": Choice}
     says: ClassVar[Mapping[str, type]] = {"market_update": Update}
 

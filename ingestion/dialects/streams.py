@@ -159,6 +159,7 @@ class MarketStream(Dialect):
     path = r"market/(?P<symbol>[^/]+)/(?P<stream>price|orderbook|trades|ticker)"
     market = True
     hears: ClassVar[Mapping[str, type]] = {"ping": Ping}
+    examples: ClassVar[Sequence[dict[str, Any]]] = ({"action": "ping"},)
     says: ClassVar[Mapping[str, type]] = {"connection": Connection, "pong": Pong, **EVENTS}
 
     def topics(self, params: Mapping[str, str]) -> list[str]:
@@ -190,6 +191,12 @@ class MarketMulti(Dialect):
     path = "market-multi"
     market = True
     counts_symbols = True
+    examples: ClassVar[Sequence[dict[str, Any]]] = (
+        {"action": "subscribe", "symbols": ["BTC-USDT", "ETH-USDT"], "stream_type": "price"},
+        {"action": "unsubscribe", "symbols": ["ETH-USDT"]},
+        {"action": "list"},
+        {"action": "ping"},
+    )
     hears: ClassVar[Mapping[str, type]] = {"choice": Choice, "list": Listing, "ping": Ping}
     says: ClassVar[Mapping[str, type]] = {
         "subscribed": Chosen, "unsubscribed": Chosen, "subscriptions": Subscriptions, "pong": Pong, **EVENTS,

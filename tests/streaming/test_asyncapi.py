@@ -19,7 +19,7 @@ def document() -> dict[str, Any]:
 def test_every_path_is_a_channel(document: dict[str, Any]) -> None:
     addresses = {channel["address"] for channel in document["channels"].values()}
     assert "/ws/realtime/" in addresses
-    assert "/ws/market/{symbol}/price/" in addresses
+    assert "/ws/market/{symbol}/{stream}/" in addresses
     assert len(addresses) == len(dialects.registry)
 
 
