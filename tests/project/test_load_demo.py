@@ -4,8 +4,8 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from ingestion import store
-from ingestion.models import Instrument, VenueSymbol
+from ingestion import store, symbols
+from ingestion.models import Instrument, VenueSymbol, WatchlistItem
 from portfolio import positions
 from portfolio.models import Portfolio, Transaction
 from signals.models import SignalSubscription
@@ -26,13 +26,14 @@ def load():
 
 
 def rows():
-    return [model.objects.count() for model in (Instrument, VenueSymbol, Portfolio, Transaction, SignalSubscription)]
+    models = (Instrument, VenueSymbol, Portfolio, Transaction, SignalSubscription, WatchlistItem)
+    return [model.objects.count() for model in models]
 
 
 def test_it_loads_a_market_a_user_and_a_ledger(db, short, django_user_model, client):
     said = load()
     assert "transactions … 17" in said
-    assert rows() == [12, 15, 1, 17, 1]
+    assert rows() == [12, 32, 1, 17, 1, 5]
     assert client.login(username="demo", password="demo")
     assert django_user_model.objects.get(username="admin").is_superuser
     book = positions.fold(Portfolio.objects.get().transactions.entries())
@@ -59,3 +60,12 @@ def test_outside_development_there_are_no_demo_users(db, short, settings, django
     settings.DEVELOPMENT = False
     load()
     assert not django_user_model.objects.exists()
+
+
+def test_every_venue_knows_some_of_it(db, short, settings):
+    settings.SYMBOLS = []
+    load()
+    assert set(symbols.followed("coinbase", [])) == {"BTC-USD", "BTC-USDT", "ETH-USDT", "SOL-USDT"}
+    assert set(symbols.followed("kraken", [])) == {"BTC/USD", "BTC/USDT", "ETH/USDT", "SOL/USDT", "EUR/USD"}
+    assert {"AAPL", "BRK.B", "BINANCE:BTCUSDT", "OANDA:EUR_USD"} <= set(symbols.followed("finnhub", []))
+    assert len(symbols.followed("simulated", [])) == 12

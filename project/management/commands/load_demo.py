@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from ingestion import store
 from ingestion.candles import MINUTE_US
-from ingestion.models import Instrument, VenueSymbol
+from ingestion.models import Instrument, VenueSymbol, Watchlist
 from ingestion.providers import SOURCES
 from ingestion.providers.simulated import Simulation
 from portfolio import ledger
@@ -42,7 +42,22 @@ INSTRUMENTS: Final = (
     ("KCB", "KCB Group", Instrument.Kind.EQUITY, "KES", "NSE"),
     ("EQTY", "Equity Group", Instrument.Kind.EQUITY, "KES", "NSE"),
 )
-BINANCE_SYMBOLS: Final = {"BTC-USDT": "BTCUSDT", "ETH-USDT": "ETHUSDT", "SOL-USDT": "SOLUSDT"}
+# What they are called where they are traded; the simulated market uses our own names.
+VENUE_SYMBOLS: Final = {
+    "binance": {"BTC-USDT": "BTCUSDT", "ETH-USDT": "ETHUSDT", "SOL-USDT": "SOLUSDT"},
+    "coinbase": {"BTC-USD": "BTC-USD", "BTC-USDT": "BTC-USDT", "ETH-USDT": "ETH-USDT", "SOL-USDT": "SOL-USDT"},
+    "kraken": {
+        "BTC-USD": "BTC/USD", "BTC-USDT": "BTC/USDT", "ETH-USDT": "ETH/USDT", "SOL-USDT": "SOL/USDT",
+        "EURUSD=X": "EUR/USD",
+    },
+    "finnhub": {
+        "AAPL": "AAPL", "GOOGL": "GOOGL", "MSFT": "MSFT", "BRK.B": "BRK.B", "BTC-USDT": "BINANCE:BTCUSDT",
+        "ETH-USDT": "BINANCE:ETHUSDT", "SOL-USDT": "BINANCE:SOLUSDT", "EURUSD=X": "OANDA:EUR_USD",
+    },
+}  # fmt: skip
+WATCHED: Final = (
+    ("BTC-USDT", ""), ("ETH-USDT", ""), ("AAPL", "earnings at the end of the month"), ("EURUSD=X", ""), ("SCOM", ""),
+)  # fmt: skip
 
 # Days ago, type, symbol, quantity or amount. Trades are at that day's simulated price, with a fee of a thousandth.
 LEDGER: Final = (
@@ -86,6 +101,7 @@ class Command(BaseCommand):
         self._step("users", load_users)
         self._step("transactions", lambda: load_portfolio(simulation, now))
         self._step("signal subscriptions", load_subscriptions)
+        self._step("watchlist", load_watchlist)
 
     def _step(self, what: str, load: Any) -> Any:
         self.stdout.write(f"demo {what} … ", ending="")
@@ -104,12 +120,17 @@ def load_instruments() -> dict[str, Instrument]:
         loaded[symbol], _ = Instrument.objects.get_or_create(
             symbol=symbol, defaults={"name": name, "kind": kind, "currency": currency, "exchange": exchange}
         )
-        names = {"simulated": symbol} | ({"binance": BINANCE_SYMBOLS[symbol]} if symbol in BINANCE_SYMBOLS else {})
-        for provider, venue_symbol in names.items():
-            VenueSymbol.objects.get_or_create(
-                provider=provider, symbol=venue_symbol, defaults={"instrument": loaded[symbol]}
-            )
+        _load_name("simulated", symbol, loaded[symbol])
+        for provider, names in VENUE_SYMBOLS.items():
+            if symbol in names:
+                _load_name(provider, names[symbol], loaded[symbol])
     return loaded
+
+
+def _load_name(provider: str, symbol: str, instrument: Instrument) -> None:
+    """A name that was there stays as it is, one that the venue has given up too."""
+    if not VenueSymbol.objects.filter(provider=provider, symbol=symbol).exists():
+        VenueSymbol.objects.create(provider=provider, symbol=symbol, instrument=instrument)
 
 
 def load_candles(instruments: dict[str, Instrument], simulation: Simulation, now: datetime) -> int:
@@ -191,3 +212,14 @@ def load_subscriptions() -> int:
     for strategy in STRATEGIES:
         SignalSubscription.objects.get_or_create(user=demo, strategy=strategy, instrument=None)
     return len(STRATEGIES)
+
+
+def load_watchlist() -> int:
+    """The demo user's watchlist. Returns how many instruments are new on it."""
+    demo = get_user_model().objects.get(username="demo")
+    watchlist, new = Watchlist.objects.get_or_create(user=demo, name="Favourites")
+    if not new:
+        return 0
+    for place, (symbol, note) in enumerate(WATCHED):
+        watchlist.items.create(instrument=Instrument.objects.get(symbol=symbol), note=note, order=place)
+    return len(WATCHED)
