@@ -1,4 +1,4 @@
-"""The production listener in a thread, and what it leaves in the journal."""
+"""The production listener (or writer) in a thread, and what it leaves in the journal."""
 
 import contextlib
 import threading
@@ -13,17 +13,17 @@ SHARD = "binance:0"
 
 
 @contextlib.contextmanager
-def listening(shard=SHARD):
-    """The production task in a thread, until drained."""
+def listening(shard=SHARD, task=listen):
+    """The production task in a thread, until drained: with it all that runs for this shard."""
     failed = []
 
     def work():
         try:
-            listen(shard)
+            task(shard)
         except Exception as error:
             failed.append(error)
 
-    thread = threading.Thread(target=work, name="listen")
+    thread = threading.Thread(target=work, name=task.__name__)
     thread.start()
     try:
         yield thread

@@ -1,0 +1,128 @@
+"""The product between a venue on loopback and the disk: its own listener and writer, in threads, with real services."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from ingestion import books
+from ingestion.providers import SOURCES
+from ingestion.store import to_us
+from ingestion.tasks import persist
+from tests.ingestion.listening import listening
+from tests.ingestion.market import make_instrument, now_us
+from tests.ingestion.rows import stored
+from tests.processes import wait_for
+from tests.venues.binance import BinanceVenue
+from tests.venues.binance_history import BinanceHistory
+from tests.venues.coinbase import CoinbaseVenue
+from tests.venues.coinbase_history import CoinbaseHistory
+from tests.venues.finnhub import KEY, FinnhubVenue
+from tests.venues.kraken import KrakenVenue
+from tests.venues.kraken_history import KrakenHistory
+from tests.venues.market import SentTrade
+from tests.venues.server import Venue
+
+Row = tuple[int, int, float, float, int]  # instrument, trade id, price, quantity, side
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one venue is followed. stream: of a symbol's trades, as the venue's score names it."""
+
+    venue: type[Venue]
+    stream: str
+    history: Any = None
+    keyed: bool = False
+
+    def streams(self, venue: Venue) -> list[str]:
+        return [self.stream.format(s=symbol, l=symbol.lower()) for symbol in venue.market.symbols]
+
+
+KINDS = {
+    "binance": Kind(BinanceVenue, "{l}@trade", BinanceHistory),
+    "coinbase": Kind(CoinbaseVenue, "market_trades:{s}", CoinbaseHistory),
+    "kraken": Kind(KrakenVenue, "trade:{s}", KrakenHistory),
+    "finnhub": Kind(FinnhubVenue, "{s}", keyed=True),
+}
+
+
+@dataclass
+class Following:
+    """A venue and the product that follows it. ids: of the instruments, by the venue's symbols."""
+
+    provider: str
+    venue: Venue
+    ids: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def shard(self) -> str:
+        return f"{self.provider}:0"
+
+    def subscribed(self) -> None:
+        names = KINDS[self.provider].streams(self.venue)
+        wait_for(lambda: all(self.venue.subscribed(name) for name in names), 15, f"{names} subscribed")
+
+    def row(self, trade: SentTrade) -> Row:
+        """As the disk is to have it."""
+        side = 0 if self.provider == "finnhub" else -1 if trade.buyer_is_maker else 1
+        return self.ids[trade.symbol], trade.trade_id, float(trade.price), float(trade.quantity), side
+
+    def bare(self, trade: SentTrade) -> tuple[int, int, float, float]:
+        """Without an id, for a venue that gives none."""
+        return self.ids[trade.symbol], trade.time_ms * 1000, float(trade.price), float(trade.quantity)
+
+    def book_shown(self, symbol: str) -> books.BookView | None:
+        return books.load(self.ids[symbol], now_us())
+
+    def books_agree(self) -> bool:
+        """Whether the product shows the venue's books, as deep as it shows them."""
+        return all(self._agrees(symbol) for symbol in self.ids)
+
+    def _agrees(self, symbol: str) -> bool:
+        shown, book = self.book_shown(symbol), self.venue.market.books[symbol]
+        if shown is None or not shown.bids:
+            return False
+        sides = ((shown.bids, book.bids), (shown.asks, book.asks))
+        return all(list(told) == floats(side.best(len(told))) for told, side in sides)
+
+
+def floats(levels: list[tuple[str, str]]) -> list[tuple[float, float]]:
+    return [(float(price), float(quantity)) for price, quantity in levels]
+
+
+def make(provider: str, venue: Venue) -> Following:
+    """Instruments for what the venue has; nothing runs yet."""
+    ids = {}
+    for symbol in venue.market.symbols:
+        name = symbol.replace("/", "-").replace(":", ".")
+        ids[symbol] = make_instrument(name, **{provider: symbol}).pk
+    return Following(provider, venue, ids)
+
+
+@contextmanager
+def following(provider: str, venue: Venue, settings: Any) -> Iterator[Following]:
+    """The venue's feed and its writer at work."""
+    kind = KINDS[provider]
+    settings.FEEDS, settings.SYMBOLS = [provider], []
+    upper = provider.upper()
+    setattr(settings, f"{upper}_WS_URL", venue.ws_url)
+    setattr(settings, f"{upper}_REST_URL", venue.rest_url)
+    if kind.keyed:
+        setattr(settings, f"{upper}_API_KEY", KEY)
+    if kind.history is not None and venue.made_up:
+        kind.history(venue)
+    followed = make(provider, venue)
+    with listening(followed.shard, persist), listening(followed.shard):
+        yield followed
+
+
+def on_disk(provider: str) -> set[Row]:
+    sql = "SELECT instrument_id, trade_id, price, quantity, side FROM trade WHERE source = %s"
+    return set(stored(sql, SOURCES[provider]))
+
+
+def bare_on_disk(provider: str) -> Counter[tuple[int, int, float, float]]:
+    sql = "SELECT instrument_id, time, price, quantity FROM trade WHERE source = %s"
+    return Counter((i, to_us(time), price, quantity) for i, time, price, quantity in stored(sql, SOURCES[provider]))
