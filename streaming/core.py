@@ -60,7 +60,7 @@ class PortfolioOf(_Said):
 
 
 class Core(Dialect):
-    """The whole of `/ws/realtime/`."""
+    """Everything on one connection: any topic, replay after a gap, sign-in by message, the client's own pace."""
 
     path = "realtime"
     reports_dropped = True
