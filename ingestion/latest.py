@@ -211,10 +211,7 @@ def put(source: str, values: Mapping[int, Latest]) -> int:
     """
     arguments: list[Any] = [len(values), settings.CHANGES_MAX_ENTRIES]
     for instrument_id, latest in values.items():
-        change = (
-            b"" if latest.suspect or latest.price is None else pack_changes([_polled_change(instrument_id, latest)])
-        )
-        arguments += [instrument_id, latest.as_of_us, encode(latest), change]
+        arguments += [instrument_id, latest.as_of_us, encode(latest), _polled_change(instrument_id, latest)]
     script = client().register_script(_PUT)
     return int(script([key("latest", source, POLLED), key("changes", polled_shard(source))], arguments))
 
