@@ -15,6 +15,7 @@ from ingestion.candles import Bar
 from ingestion.store.minutes import CANDLE, bar_of
 from ingestion.store.times import DAY_US, array, timestamp, to_us, us
 
+_HOUR_US: Final = 3_600_000_000
 _EDGES: Final = f"""
 SELECT {us("min(time)")}, {us("max(time)")} FROM candle_1m
 WHERE instrument_id = %s AND source = %s AND time >= %s AND time < %s
@@ -47,14 +48,14 @@ def day_of(session: Session) -> int:
 
 
 def sessions(calendars: Calendars, name: str, from_us: int, until_us: int) -> Iterator[Session]:
-    """The sessions that trade in [from, until), oldest first."""
+    """The sessions that trade in [from, until), oldest first, as far as the calendar reaches."""
     at_us = calendars.next_open_us(name, from_us)
     while at_us is not None and at_us < until_us:
         session = calendars.session_at(name, at_us)
-        if session is None:  # the calendar does not reach so far
-            return
-        yield session
-        at_us = calendars.next_open_us(name, session.close_us)
+        if session is not None:
+            yield session
+        # Of a time that the calendar does not reach it knows no session, and claims the market open.
+        at_us = calendars.next_open_us(name, session.close_us if session else at_us + _HOUR_US)
 
 
 def bars(
