@@ -48,7 +48,7 @@ def configured() -> list[str]:
 
 def stored() -> list[str]:
     """The feeds that need a writer: also a stopped one may have something in its journal."""
-    noted = [feed.provider for feed in _feeds()]
+    noted = [feed.provider for feed in _feeds() if feed.wanted != Feed.Wanted.SETTINGS]
     return [*settings.FEEDS, *(provider for provider in noted if provider not in settings.FEEDS)]
 
 
@@ -66,9 +66,9 @@ def is_halted(provider: str) -> bool:
 
 
 def is_running(feed: Feed, now: dt.datetime) -> bool:
-    """Whether it should run at `now`."""
+    """Whether nothing keeps it from running at `now`."""
     paused = feed.paused_until is not None and feed.paused_until > now
-    return feed.wanted == Feed.Wanted.RUNNING and not paused
+    return feed.wanted != Feed.Wanted.STOPPED and not paused
 
 
 def change(provider: str, action: str, user: Any, reason: str = "", until: dt.datetime | None = None) -> Feed:
@@ -79,7 +79,7 @@ def change(provider: str, action: str, user: Any, reason: str = "", until: dt.da
     _check(provider, action, until)
     with transaction.atomic():
         feed, _ = Feed.objects.select_for_update().get_or_create(provider=provider)
-        feed.wanted = Feed.Wanted.STOPPED if action == STOP else Feed.Wanted.RUNNING
+        feed.wanted = _wanted(provider, action)
         feed.paused_until = until if action == PAUSE else None
         feed.reason, feed.changed_by = reason, user
         feed.save()
@@ -88,15 +88,31 @@ def change(provider: str, action: str, user: Any, reason: str = "", until: dt.da
     return feed
 
 
+def rows() -> None:
+    """Make a row for each configured feed that has none, for the pages that list rows. It changes no feed."""
+    Feed.objects.bulk_create((Feed(provider=name) for name in configured()), ignore_conflicts=True)
+
+
+def _wanted(provider: str, action: str) -> str:
+    if action == STOP:
+        return Feed.Wanted.STOPPED
+    # One that the settings name goes the settings' way again: taken out of them it ends.
+    return Feed.Wanted.SETTINGS if provider in settings.FEEDS else Feed.Wanted.RUNNING
+
+
 def _check(provider: str, action: str, until: dt.datetime | None) -> None:
     if provider not in available():
         raise Refused("provider", f"There is no provider “{provider}”. There are {', '.join(available())}.")
     if action not in ACTIONS:
         raise Refused("action", f"Say one of {', '.join(ACTIONS)}.")
-    if action == PAUSE and provider not in configured():
+    if action == PAUSE and provider not in {*configured()} - _stopped():
         raise Refused("action", f"{provider} is not running.")
     if action == PAUSE and (until is None or until <= timezone.now()):
         raise Refused("until", "Say until when: a time in the future.")
+
+
+def _stopped() -> set[str]:
+    return {feed.provider for feed in _feeds() if feed.wanted == Feed.Wanted.STOPPED}
 
 
 def _told(action: str, reason: str, until: dt.datetime | None) -> str:

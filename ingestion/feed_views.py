@@ -109,4 +109,4 @@ def _feed(feed: status.FeedStatus, wanted: Feed | None, running: bool, now_us: i
 def _wanted(feed: Feed | None, running: bool) -> str:
     if running:
         return "running"
-    return "paused" if feed is not None and feed.wanted == Feed.Wanted.RUNNING else "stopped"
+    return "paused" if feed is not None and feed.wanted != Feed.Wanted.STOPPED else "stopped"

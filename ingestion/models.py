@@ -134,11 +134,12 @@ class Feed(models.Model):
     """What staff want of a provider's feed. Without a row: what FEEDS says."""
 
     class Wanted(models.TextChoices):
+        SETTINGS = "settings", "as FEEDS says"
         RUNNING = "running"
         STOPPED = "stopped"
 
     provider = models.CharField(max_length=16, unique=True)
-    wanted = models.CharField(max_length=8, choices=Wanted.choices, default=Wanted.RUNNING)
+    wanted = models.CharField(max_length=8, choices=Wanted.choices, default=Wanted.SETTINGS)
     paused_until = models.DateTimeField(null=True, blank=True, help_text="it runs again from then on")
     reason = models.CharField(max_length=256, blank=True)
     changed_by = models.ForeignKey(

@@ -79,3 +79,27 @@ def test_what_does_not_run_cannot_be_paused(admin, settings):
     settings.FEEDS = ["simulated"]
     with pytest.raises(control.Refused):
         control.change("binance", control.PAUSE, admin, until=timezone.now() + dt.timedelta(hours=1))
+
+
+def test_a_pause_may_be_made_longer_and_a_stopped_feed_not_paused(admin):
+    now = timezone.now()
+    for hours in (1, 2):
+        feed = control.change("binance", control.PAUSE, admin, until=now + dt.timedelta(hours=hours))
+        assert feed.paused_until == now + dt.timedelta(hours=hours)
+    control.change("binance", control.STOP, admin)
+    with pytest.raises(control.Refused):
+        control.change("binance", control.PAUSE, admin, until=now + dt.timedelta(hours=1))
+
+
+def test_a_feed_that_left_the_settings_ends_although_it_was_paused_and_resumed(admin, settings):
+    control.change("binance", control.PAUSE, admin, until=timezone.now() + dt.timedelta(hours=1))
+    control.change("binance", control.RESUME, admin)
+    settings.FEEDS = ["simulated"]
+    assert control.running() == control.stored() == ["simulated"]
+
+
+def test_rows_for_the_admin_change_nothing():
+    control.rows()
+    control.rows()
+    assert [feed.provider for feed in Feed.objects.all()] == ["binance", "simulated"]
+    assert control.running() == ["simulated", "binance"]
