@@ -32,6 +32,7 @@ from ingestion.snapshots import ByRest, Snapshots
 from ingestion.status import FeedStatus
 from ingestion.symbols import Known
 from ingestion.ticks import Tick
+from streaming.interest import Interest
 from streaming.protocol import Message
 from streaming.publish import apublish
 from worker import metrics
@@ -42,6 +43,8 @@ logger = logging.getLogger(__name__)
 TELL_INTERVAL_S: Final = 1.0
 # How often what is to be stored beside the journal, and what books ask for, is looked after.
 TEND_INTERVAL_S: Final = 0.1
+# Who comes first to a topic is known of so late.
+INTEREST_INTERVAL_S: Final = 0.5
 # A flush may take at most this part of the time: the rest is for receiving.
 FLUSH_SHARE: Final = 0.25
 REDIS_RETRY_S: Final = 0.1
@@ -105,6 +108,7 @@ class Listener:
         self._draining = False
         self._hand_offs = HandOffs(provider, pipeline)
         self._snapshots = self._by_rest()
+        self._interest = pipeline.watched = Interest()
         self._prefer()
 
     def _feed(self) -> Feed:
@@ -138,7 +142,13 @@ class Listener:
             await _cancel([feed, *others, *ends])
 
     def _works(self) -> list[Coroutine[Any, Any, None]]:
-        works = [self._keep_flushing(), self._keep_telling(), self._keep_following(), self._keep_tending()]
+        works = [
+            self._keep_flushing(),
+            self._keep_telling(),
+            self._keep_following(),
+            self._keep_tending(),
+            self._keep_interested(),
+        ]
         return works if self._snapshots is None else [*works, self._snapshots.run()]
 
     # --- Flushing ---------------------------------------------------------------------------------------------
@@ -369,6 +379,12 @@ class Listener:
             self._hand_offs.tend()
             if begin_anew := self.pipeline.books.resubscribe():
                 self.feed.resubscribe_books(begin_anew)
+
+    async def _keep_interested(self) -> None:
+        """Topics that nobody watches are not told."""
+        while True:
+            await self._interest.refresh()
+            await asyncio.sleep(INTEREST_INTERVAL_S)
 
     # --- Following --------------------------------------------------------------------------------------------
 

@@ -71,7 +71,7 @@ BARS_INTERVAL_US: Final = 250_000
 # Refused ticks and frames waiting for the quarantine; further ones are only counted.
 REFUSED_WAITING_MAX: Final = 1000
 REFUSED_SHOWN_BYTES: Final = 512
-# A trade that waited longer for somebody to watch is in that one's snapshot.
+# A trade that has waited so long for somebody to watch is in that one's snapshot.
 NEWS_US: Final = 2_000_000
 MALFORMED_LOG_INTERVAL_US: Final = 5_000_000
 # A quote's id this far below the newest is a venue that began anew, not an old quote.
@@ -340,6 +340,7 @@ class Pipeline:
         What nobody watches waits, the newest in the place of the older, and is told to who comes first: between a
         subscriber's snapshot and the moment that we know of the subscriber nothing is missing.
         """
+        self._now_us = max(self._now_us, now_us)  # for holes, which age without ticks too
         return [
             *self._price_messages(now_us),
             *self._trade_messages(now_us),
@@ -526,11 +527,14 @@ class Pipeline:
 
     def _trade_messages(self, now_us: int) -> list[Message]:
         due, self._recent = self._watched_of("trades", self._recent)
+        for waiting in self._recent.values():
+            while waiting and waiting[0].received_us < now_us - NEWS_US:
+                waiting.popleft()
         messages = []
         for instrument_id, recent in due.items():
-            known, news = self._by_id[instrument_id], [t for t in recent if now_us - t.received_us < NEWS_US]
-            if news:
-                data = payloads.trades(known.symbol, self.source, news)
+            known = self._by_id[instrument_id]
+            if recent:
+                data = payloads.trades(known.symbol, self.source, recent)
                 messages.append(self._message("trades", known, "trades", data, now_us))
         return messages
 

@@ -4,18 +4,20 @@ import msgspec
 import pytest
 
 from ingestion.board import Board
+from ingestion.books import Books
 from ingestion.candles import Bar
 from ingestion.holes import HOLE_MAX
 from ingestion.latest import Latest, unpack_changes
 from ingestion.pipeline import BATCH_MAX_TICKS, REFUSED_WAITING_MAX, TRADES_PER_MESSAGE
-from ingestion.providers import Ack, VenueError
-from ingestion.ticks import POSTGRES_EPOCH_US, unpack_quotes, unpack_trades
+from ingestion.providers import PROVIDERS, Ack, BookRule, Heartbeat, Numbered, Unknown, VenueError
+from ingestion.ticks import POSTGRES_EPOCH_US, BookSnapshot, Trade, VenueBar, unpack_quotes, unpack_trades
 from tests.ingestion.market import (
     BTC,
     ETH,
     KNOWN,
     NOW_US,
     SECOND_US,
+    frame,
     pipeline,
     quote_frame,
     ticker_frame,
@@ -257,3 +259,201 @@ def test_latencies_are_not_clamped():
     made = fed(trade_frame(1, at_us=NOW_US), received_us=NOW_US - 1_272_000)
     made.take(NOW_US)
     assert made.latencies.percentiles_ms()["p50"] == -1272.0
+
+
+# --- Books --------------------------------------------------------------------------------------------------------
+
+
+def depth_frame(first, last, bids=(), asks=(), symbol="BTCUSDT", at_us=NOW_US):
+    data = {"e": "depthUpdate", "E": at_us // 1000, "s": symbol, "U": first, "u": last, "b": bids, "a": asks}
+    return frame(f"{symbol.lower()}@depth@100ms", data)
+
+
+def rest_snapshot(last, symbol="BTCUSDT"):
+    body = b'{"lastUpdateId":%d,"bids":[["49999.50","1"]],"asks":[["50000.50","2"]]}' % last
+    return PROVIDERS["binance"].read_book(body, symbol, NOW_US)
+
+
+def with_book():
+    made = pipeline(books=Books("binance", BookRule.SNAPSHOT_BY_REST))
+    fed(depth_frame(100, 101, [["50000.00", "3"]]), into=made, received_us=NOW_US + 5_000).publications(NOW_US)
+    return made
+
+
+def test_a_book_is_told_of_from_its_first_delta_on_and_shown_once_it_is_whole():
+    made = with_book()
+    assert made.books.wanted_snapshots() == ["BTCUSDT"]
+    made.book_snapshot(rest_snapshot(100))
+    assert message(made.publications(NOW_US), "book:BTC-USDT").data == {
+        "symbol": "BTC-USDT", "instrument": "BTC-USDT", "status": "live", "bids": [(50000.0, 3.0), (49999.5, 1.0)],
+        "asks": [(50000.5, 2.0)], "spread": 0.5, "last_update_id": 101, "depth": 2, "source": "binance",
+        "quality": "live", "venue_time": "2026-01-28T10:30:00.000000Z", "received_at": "2026-01-28T10:30:00.005000Z",
+    }  # fmt: skip
+    assert made.publications(NOW_US) == []
+
+
+@pytest.mark.parametrize("broken", ["by a gap", "by the connection"])
+def test_what_breaks_a_book_is_told_at_once(broken):
+    made = with_book()
+    made.book_snapshot(rest_snapshot(100))
+    made.publications(NOW_US)
+    if broken == "by a gap":
+        made.receive(depth_frame(200, 201), NOW_US)
+    else:
+        made.lost(["BTCUSDT"])
+    data = message(made.publications(NOW_US), "book:BTC-USDT").data
+    assert (data["status"], data["bids"], data["asks"], data["quality"]) == ("syncing", [], [], "stale")
+
+
+def test_a_changed_book_goes_with_a_flush_even_where_nothing_else_does():
+    made = with_book()
+    made.book_snapshot(rest_snapshot(100))
+    assert made.due(NOW_US)
+    flush = made.take(NOW_US).flush
+    assert (flush.count, list(flush.books), flush.latest) == (0, [BTC.id], {})
+    assert msgspec.json.decode(flush.books[BTC.id])["update_id"] == 101
+    assert not made.due(NOW_US)
+
+
+def test_books_of_symbols_that_are_not_followed_and_of_replays_are_left_alone():
+    made = fed(depth_frame(1, 2, symbol="XYZUSDT"), depth_frame(1, 2), into=pipeline(live=False))
+    assert (made.books.states(), made.take(NOW_US), made.counts.unknown) == ({}, None, 2)
+
+
+def test_the_best_bid_and_ask_at_the_same_update_are_held_against_the_book():
+    made = with_book()
+    made.book_snapshot(rest_snapshot(100))
+    fed(quote_frame(101, "49999.00", "50000.50"), into=made).take(NOW_US)
+    assert (made.books.counts.top_differs, made.books.states()["syncing"]) == (1, 2)
+
+
+def test_whole_books_of_a_source_without_deltas_are_shown_as_they_come():
+    made = pipeline()
+    made.offer([BookSnapshot("BTCUSDT", NOW_US, NOW_US, 9, ((99.0, 1.0),), ((100.0, 2.0),))])
+    assert made.take(NOW_US).flush.books
+    data = message(made.publications(NOW_US), "book:BTC-USDT").data
+    assert (data["status"], data["bids"], data["last_update_id"]) == ("live", [(99.0, 1.0)], 9)
+
+
+def test_only_watched_topics_are_told():
+    made = fed(trade_frame(1), ticker_frame())
+    made.watched = {"ticker:BTC-USDT"}
+    made.take(NOW_US)
+    assert [m.topic for m in made.publications(NOW_US + SECOND_US)] == ["ticker:BTC-USDT"]
+
+
+# --- Venue bars, heartbeats, holes --------------------------------------------------------------------------------
+
+
+def bar(low=90.0, high=110.0, **others):
+    values = {"open": 100.0, "close": 105.0, "volume": 1.0, "trades": 3} | others
+    return VenueBar("BTCUSDT", "1m", NOW_US, NOW_US, low=low, high=high, **values)
+
+
+def said(*words, into=None):
+    """A pipeline that was told these words in one frame."""
+    made = into or pipeline(decode=lambda frame, received_us: list(words))
+    answers = made.receive(b"", NOW_US)
+    return made, answers
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (bar(), None),
+        (bar(low=101.0), "bad_bar"),
+        (bar(high=104.0), "bad_bar"),
+        (bar(close=120.0), "bad_bar"),
+        (bar(volume=-1.0), "bad_quantity"),
+        (bar(volume=float("nan")), "bad_quantity"),
+        (bar(low=0.0), "bad_price"),
+        (bar(low=-1.0), "bad_price"),
+        (bar(trades=None), None),
+        (msgspec.structs.replace(bar(), time_us=NOW_US + 120 * SECOND_US), "time_in_future"),
+        (msgspec.structs.replace(bar(), symbol="XYZUSDT"), "unknown_symbol"),
+    ],
+)
+def test_a_bar_that_cannot_be_is_refused(told, reason):
+    made, _ = said(told)
+    assert made.take_venue_bars() == ([told] if reason is None else [])
+    assert [doubtful.reason for doubtful in made.take_doubtful()] == ([] if reason is None else [reason])
+    assert made.take_venue_bars() == []
+
+
+def test_one_frame_may_say_many_things():
+    trade = Trade("BTCUSDT", NOW_US, NOW_US, 7, 100.0, 1.0)
+    made, answers = said(Numbered(4), Heartbeat(NOW_US), trade, bar(), Ack(3), Unknown("x"))
+    assert answers == [Numbered(4), Heartbeat(NOW_US), Ack(3)]
+    assert (made.waiting, len(made.take_venue_bars()), made.counts.unknown) == (1, 1, 1)
+    made.take(NOW_US)
+    assert made.take_heard() == {("trades", "BTCUSDT"), ("bars", "BTCUSDT")}
+
+
+def holes(made, after_s=10.0):
+    made.publications(NOW_US + int(after_s * SECOND_US))
+    return made.take_holes()
+
+
+def test_trades_that_never_came_are_a_hole_with_its_ends(settings):
+    made = fed(*(trade_frame(i, at_us=NOW_US + i) for i in (1, 2, 6, 4, 9)))
+    made.take(NOW_US)
+    assert holes(made, settings.TRADE_HOLE_GRACE_S / 2) == []
+    assert [(h.symbol, h.from_id, h.to_id) for h in holes(made)] == [
+        ("BTCUSDT", 3, 3), ("BTCUSDT", 5, 5), ("BTCUSDT", 7, 8),
+    ]  # fmt: skip
+    assert holes(made) == []
+
+
+def test_what_comes_late_within_the_grace_is_no_hole():
+    made = fed(trade_frame(1), trade_frame(3))
+    made.take(NOW_US)
+    fed(trade_frame(2), into=made).take(NOW_US)
+    assert (holes(made), made.counts.duplicates) == ([], 0)
+
+
+def test_what_was_missed_between_two_listeners_is_a_hole(settings):
+    newest = Latest("binance", 100.0, time_us=NOW_US - SECOND_US, trade_id=41)
+    made = fed(trade_frame(44), into=pipeline(board=Board("binance", {BTC.id: newest})))
+    made.take(NOW_US)
+    [hole] = holes(made)
+    assert (hole.from_id, hole.to_id, hole.from_us, hole.until_us) == (42, 43, NOW_US - SECOND_US, NOW_US)
+    settings.TRADE_HOLE_AGE_MAX_S = 0.5  # a stay away that long is no hole
+    made = fed(trade_frame(44), into=pipeline(board=Board("binance", {BTC.id: newest})))
+    made.take(NOW_US)
+    assert holes(made) == []
+
+
+def test_where_the_venue_counts_no_trades_none_is_missing_and_equal_ones_are_several():
+    made = fed(*(trade_frame(i) for i in (5, 5, 900, 7)), into=pipeline(counts_trades=False))
+    assert made.take(NOW_US).flush.count == 4
+    assert (holes(made), made.counts.duplicates) == ([], 0)
+
+
+def test_a_symbol_that_was_not_followed_for_a_while_has_no_hole():
+    made = fed(trade_frame(1))
+    made.take(NOW_US)
+    made.follow({"ETHUSDT": ETH})
+    made.follow(KNOWN)
+    fed(trade_frame(50), into=made).take(NOW_US)
+    assert holes(made) == []
+
+
+def test_what_nobody_watched_is_told_as_it_is_now_when_somebody_does():
+    """Between a subscriber's snapshot and the moment that we know of the subscriber nothing is missing."""
+    made = pipeline()
+    made.watched = set()
+    for trade_id in range(1, 4):
+        made.receive(trade_frame(trade_id, price=f"{50000 + trade_id}"), NOW_US)
+        made.take(NOW_US + trade_id * SECOND_US)
+        assert made.publications(NOW_US) == []
+    made.watched = {"price:BTC-USDT", "trades:BTC-USDT"}
+    told = {message.type: message.data for message in made.publications(NOW_US)}
+    assert told["asset_update"]["price"] == 50003
+    assert [trade["trade_id"] for trade in told["trades"]["trades"]] == [1, 2, 3]
+    assert made.publications(NOW_US) == []
+    made.watched = set()
+    made.receive(trade_frame(4), NOW_US)
+    made.take(NOW_US)
+    assert made.publications(NOW_US + 3 * SECOND_US) == []
+    made.watched = {"trades:BTC-USDT"}
+    assert made.publications(NOW_US + 3 * SECOND_US) == []  # what is older is in the snapshot
