@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ingestion import books
+from ingestion.models import Gap
 from ingestion.providers import SOURCES
 from ingestion.store import to_us
 from ingestion.tasks import persist
@@ -23,6 +25,9 @@ from tests.venues.kraken import KrakenVenue
 from tests.venues.kraken_history import KrakenHistory
 from tests.venues.market import SentTrade
 from tests.venues.server import Venue
+
+# Between a venue's stamp and our receipt.
+SLACK_US = 50_000
 
 Row = tuple[int, int, float, float, int]  # instrument, trade id, price, quantity, side
 
@@ -43,7 +48,7 @@ class Kind:
 KINDS = {
     "binance": Kind(BinanceVenue, "{l}@trade", BinanceHistory),
     "coinbase": Kind(CoinbaseVenue, "market_trades:{s}", CoinbaseHistory),
-    "kraken": Kind(KrakenVenue, "trade:{s}", KrakenHistory),
+    "kraken": Kind(KrakenVenue, "trade:{s}", partial(KrakenHistory, spacing_s=0)),
     "finnhub": Kind(FinnhubVenue, "{s}", keyed=True),
 }
 
@@ -109,6 +114,7 @@ def following(provider: str, venue: Venue, settings: Any) -> Iterator[Following]
     upper = provider.upper()
     setattr(settings, f"{upper}_WS_URL", venue.ws_url)
     setattr(settings, f"{upper}_REST_URL", venue.rest_url)
+    settings.KRAKEN_REQUEST_SPACING_S, settings.REPAIR_MIN_AGE_S, settings.REPAIR_RETRY_MIN_S = 0.01, 0.0, 0.1
     if kind.keyed:
         setattr(settings, f"{upper}_API_KEY", KEY)
     if kind.history is not None and venue.made_up:
@@ -116,6 +122,19 @@ def following(provider: str, venue: Venue, settings: Any) -> Iterator[Following]
     followed = make(provider, venue)
     with listening(followed.shard, persist), listening(followed.shard):
         yield followed
+
+
+def gaps(provider: str) -> list[Gap]:
+    return list(Gap.objects.filter(provider=provider).order_by("started_at"))
+
+
+def in_a_gap(provider: str, time_us: int) -> bool:
+    """Whether the ledger says that something is missing around that time of the venue."""
+    return any(
+        to_us(gap.started_at) - SLACK_US <= time_us <= to_us(gap.ended_at) + SLACK_US
+        for gap in gaps(provider)
+        if gap.ended_at is not None
+    )
 
 
 def on_disk(provider: str) -> set[Row]:
