@@ -22,7 +22,7 @@ from django.db import connection, transaction
 from psycopg2.errors import ProtocolViolation, UniqueViolation
 
 from ingestion import candles, payloads, store
-from ingestion.candles import MINUTE_US, Bar
+from ingestion.candles import INTERVALS, MINUTE_US, Bar, bucket_us
 from ingestion.journal import START, Entry, Fenced, Reader, parse_id
 from ingestion.models import Instrument
 from ingestion.providers import SOURCE_NAMES, SOURCES
@@ -109,6 +109,8 @@ class Writer:
         self.open: set[Key] = set()
         self.watermark_us: dict[int, int] = {}
         self.arrived_us = clock()
+        # Longer bars that people are to hear of once they are over, by interval; `time_us` is the bar's beginning.
+        self.longer: dict[str, set[Key]] = {interval: set() for interval in store.ROLLED}
 
     def step(self) -> bool:
         """Take one batch to the disk, then close the candles that are due. Whether there was a batch.
@@ -123,6 +125,7 @@ class Writer:
                 self._store(position, batch)
                 self.reader.trim(batch.position.epoch, batch.position.entry_id)
             self._finalise(self._due())
+            self._announce_longer()
         except PositionMoved:
             self._start_anew()
             return True
@@ -150,6 +153,7 @@ class Writer:
         source = SOURCES.get(self.shard.partition(":")[0])
         if self.live and source is not None:
             self.open.update(store.open_keys(source))
+            self._remember_longer(store.newest_minutes(source, store.to_datetime(self.clock() - DAY_US)))
         self.position, self.read_from = position, position.entry_id
         return position
 
@@ -259,17 +263,19 @@ class Writer:
             self.watermark_us[int(source)] = max(newest, self.watermark_us.get(int(source), 0))
 
     def _due(self) -> list[Key]:
-        """The minutes that are over: by the venue's time, or, live and with nothing coming any more, by the clock."""
+        """The minutes that are over."""
+        over_us = self._over_us()
+        return [minute for minute in self.open if minute.time_us + MINUTE_US <= over_us(minute.source)]
+
+    def _over_us(self) -> Callable[[int], int]:
+        """Until when a source's candles are over: by the venue's time, or, live and with nothing more coming, by the
+        clock."""
         lateness_us = int(settings.CANDLE_ALLOWED_LATENESS_S * SECOND_US)
         patience_us = lateness_us + int(settings.CANDLE_IDLE_GRACE_S * SECOND_US)
         now_us = self.clock()
         idle = self.live and now_us - self.arrived_us >= patience_us
         by_clock_us = now_us - patience_us if idle else 0
-        return [
-            minute
-            for minute in self.open
-            if minute.time_us + MINUTE_US <= max(self.watermark_us.get(minute.source, 0) - lateness_us, by_clock_us)
-        ]
+        return lambda source: max(self.watermark_us.get(source, 0) - lateness_us, by_clock_us)
 
     def _finalise(self, minutes: Iterable[Key]) -> None:
         due = sorted(minutes)
@@ -286,16 +292,40 @@ class Writer:
 
     def _announce(self, bars: Sequence[Bar]) -> None:
         announce(bars, self.clock())
+        self._remember_longer(Key(bar.instrument_id, bar.source, bar.time_us) for bar in bars)
+
+    def _remember_longer(self, minutes: Iterable[Key]) -> None:
+        """Of these final minutes the longer bars, unless they ended too long ago to be news."""
+        since_us = _news_since_us(self.clock())
+        for minute in minutes:
+            for interval, bars in self.longer.items():
+                start_us = bucket_us(minute.time_us, interval)
+                if start_us + INTERVALS[interval] > since_us:
+                    bars.add(minute._replace(time_us=start_us))
+
+    def _announce_longer(self) -> None:
+        """A longer bar is final when its last minute is; one that is revised is told again."""
+        over_us = self._over_us()
+        for interval, bars in self.longer.items():
+            length_us = INTERVALS[interval]
+            over = [bar for bar in bars if bar.time_us + length_us <= over_us(bar.source)]
+            if over:
+                announce([bar for bar in store.rolled_up(over, interval) if bar.final], self.clock())
+                bars.difference_update(over)
 
 
 def announce(bars: Sequence[Bar], now_us: int) -> None:
     """Tell browsers what became final or was revised, if it is of today's interest."""
-    since_us = now_us - int(settings.CANDLE_PUBLISH_MAX_AGE_S * SECOND_US) - MINUTE_US
-    recent = [bar for bar in bars if bar.time_us >= since_us]
+    since_us = _news_since_us(now_us)
+    recent = [bar for bar in bars if bar.time_us + INTERVALS[bar.interval] >= since_us]
     if recent:
         names = Instrument.objects.in_bulk({bar.instrument_id for bar in recent})
         known = [(bar, names[bar.instrument_id].symbol) for bar in recent if bar.instrument_id in names]
         publish([_message(bar, symbol, now_us) for bar, symbol in known])
+
+
+def _news_since_us(now_us: int) -> int:
+    return now_us - int(settings.CANDLE_PUBLISH_MAX_AGE_S * SECOND_US)
 
 
 def _message(bar: Bar, symbol: str, now_us: int) -> Message:

@@ -19,7 +19,7 @@ from ingestion.store.life import (
     retention_days,
     sizes,
 )
-from ingestion.store.minutes import Key, copy_candles, finalise, merge_sums, open_keys, recompute
+from ingestion.store.minutes import Key, copy_candles, finalise, merge_sums, newest_minutes, open_keys, recompute
 from ingestion.store.positions import Position, advance, claim
 from ingestion.store.stale import ROLLED, refresh
 from ingestion.store.ticks import (
@@ -67,6 +67,7 @@ __all__ = [
     "finalise",
     "insert_new",
     "merge_sums",
+    "newest_minutes",
     "open_keys",
     "policies",
     "quarantine",

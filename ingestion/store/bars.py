@@ -2,7 +2,7 @@
 
 import datetime as dt
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from django.conf import settings
@@ -14,7 +14,7 @@ from ingestion.candles import INTERVALS, TICKER, TRADES, VENUE, Bar, fill_empty
 from ingestion.models import AdjustmentFactor, Instrument
 from ingestion.providers import SOURCES
 from ingestion.store import daily, own, venue
-from ingestion.store.minutes import CANDLE, bar_of
+from ingestion.store.minutes import CANDLE, Key, bar_of
 from ingestion.store.times import BEGINNING, DAY_US, FOREVER, MICROSECOND, array, to_datetime, to_us
 
 Adjust = Literal["split", "total"]
@@ -180,11 +180,26 @@ def final_candles_since(start: dt.datetime, limit: int = 10_000) -> list[Bar]:
         return [bar_of(row, "1m") for row in cursor.fetchall()]
 
 
-def rolled_up(wanted: Sequence[tuple[int, int, int]], interval: str) -> list[Bar]:
-    """The longer bars of these (instrument id, source, start in microseconds), as their minutes now say."""
+def rolled_up(wanted: Iterable[Key], interval: str) -> list[Bar]:
+    """The longer bars that begin at these `time_us`, as their minutes now say; a day of sessions is its session."""
+    by_session, by_clock = [], []
+    for bar in sorted(set(wanted)):
+        (by_session if _daily_calendar(bar.instrument_id, interval) else by_clock).append(bar)
+    return [*_rolled_up(by_clock, interval), *(found for bar in by_session for found in _session(bar))]
+
+
+def _session(bar: Key) -> list[Bar]:
+    start = to_datetime(bar.time_us)
+    name = _daily_calendar(bar.instrument_id, "1d")
+    return daily.bars(
+        sessions.calendars(), name, bar.instrument_id, bar.source, start, start + dt.timedelta(days=1), limit=1
+    )
+
+
+def _rolled_up(wanted: Sequence[Key], interval: str) -> list[Bar]:
     if not wanted:
         return []
-    instruments, sources, starts = (array(column) for column in zip(*sorted(set(wanted)), strict=True))
+    instruments, sources, starts = (array(column) for column in zip(*wanted, strict=True))
     parameters: dict[str, Any] = {
         "instruments": instruments, "sources": sources, "starts": starts, "step": INTERVALS[interval] * MICROSECOND,
     }  # fmt: skip

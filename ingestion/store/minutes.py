@@ -1,5 +1,6 @@
 """The 1-minute candles: added to, made again from the trades on disk, and made final."""
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -168,6 +169,17 @@ def open_keys(source: int) -> list[Key]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT instrument_id, source, {us('time')} FROM candle_1m WHERE NOT final AND source = %s", [source]
+        )
+        return [Key(*row) for row in cursor.fetchall()]
+
+
+def newest_minutes(source: int, since: dt.datetime) -> list[Key]:
+    """Each instrument's newest final minute of this source, of those that began at `since` or later."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT instrument_id, source, {us("max(time)")} FROM candle_1m
+                WHERE final AND time >= %s AND source = %s GROUP BY instrument_id, source""",
+            [since, source],
         )
         return [Key(*row) for row in cursor.fetchall()]
 

@@ -422,3 +422,52 @@ def test_the_past_is_not_published(journal, the_writer, published, clock):
     run(the_writer)
     assert [bar.final for bar in bars()] == [True, False]
     assert published == []
+
+
+@pytest.fixture
+def today(tick_tables_in_transaction):
+    return Instrument.objects.create(id=BTC, symbol="BTC-USDT", kind="crypto", currency="USDT")
+
+
+def told(published, interval):
+    return [
+        (m.data["time"][11:16], m.data["open"], m.data["close"], m.data["final"], m.data["rev"])
+        for m in published
+        if m.topic == f"candles:BTC-USDT:{interval}"
+    ]
+
+
+@pytest.mark.usefixtures("today")
+def test_a_longer_candle_is_final_with_its_last_minute(journal, the_writer, published):
+    journal.append(flush(trade(1, 10, 100), trade(2, 130, 101), trade(3, 299, 102)))
+    run(the_writer)
+    assert told(published, "5m") == []
+
+    journal.append(flush(trade(4, 303, 103)))
+    run(the_writer)
+    assert told(published, "5m") == [("00:00", 100, 102, True, 0)]
+
+    journal.append(flush(trade(5, 600 + 303, 104)))
+    run(the_writer)
+    assert told(published, "5m")[1:] == [("00:05", 103, 103, True, 0)]
+    assert told(published, "15m") == [("00:00", 100, 103, True, 0)]
+
+
+@pytest.mark.usefixtures("today")
+def test_a_late_trade_revises_the_longer_candle_as_well(journal, the_writer, published):
+    journal.append(flush(trade(1, 10, 100), trade(2, 303, 101)))
+    run(the_writer)
+    journal.append(flush(trade(3, 60, 99)))
+    journal.append(flush(trade(4, 12, 98)))
+    run(the_writer)
+    assert told(published, "5m") == [("00:00", 100, 100, True, 0), ("00:00", 100, 99, True, 1)]
+
+
+@pytest.mark.usefixtures("today")
+def test_a_longer_candle_is_told_though_the_writer_changed(journal, the_writer, published, shard, clock):
+    journal.append(flush(trade(1, 10, 100), trade(2, 130, 101)))
+    run(the_writer)
+    clock.now_us = T0 + 400 * SECOND_US
+    journal.append(flush(trade(3, 303, 102)))
+    run(Writer(shard, 2, clock=clock))
+    assert told(published, "5m") == [("00:00", 100, 101, True, 0)]
