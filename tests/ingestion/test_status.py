@@ -41,3 +41,18 @@ def test_percentiles_are_of_the_newest():
     latencies.add(np.full(LATENCIES_KEPT, 1_000))
     latencies.add(np.full(LATENCIES_KEPT, 5_000))
     assert latencies.percentiles_ms() == {"p50": 5.0, "p99": 5.0}
+
+
+async def test_the_silence_of_closed_markets_makes_no_feed_stale(feeds):
+    assert (await told(last_tick_us=NOW_US - 3600 * SECOND_US, closed=True)).state == "live"
+
+
+def test_negative_latencies_are_a_clock_that_is_behind():
+    """As in a recording whose machine was 1.27 s behind its venue: shown, never clamped."""
+    latencies = Latencies()
+    assert latencies.skew_ms() == 0.0
+    latencies.add(np.full(100, 20_000))
+    assert latencies.skew_ms() == 0.0
+    latencies.add(np.linspace(-1_272_000, -1_000_000, 1000).astype(np.int64))
+    assert latencies.percentiles_ms()["p50"] < -1000
+    assert latencies.skew_ms() == pytest.approx(1270, abs=5)
