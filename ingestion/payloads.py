@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
-from ingestion.orderbook import LIVE, SYNCING, BookView
+from ingestion.orderbook import LIVE, STALE, SYNCING, BookView, decimals_of
 from ingestion.ticks import SELL, SIDE_NAMES, UNKNOWN_SIDE, Ticker
 
 Payload = dict[str, Any]
@@ -119,10 +119,17 @@ def price(symbol: str, latest: AnyLatest) -> Payload:
         "low": latest.low,
         "bid": latest.bid,
         "ask": latest.ask,
-        "source": latest.source,
-        "quality": latest.quality,
-        "venue_time": iso(latest.time_us) if latest.time_us else None,
-        "received_at": iso(latest.received_us) if latest.received_us else None,
+        **_provenance(latest.source, latest.quality, latest.time_us, latest.received_us),
+    }
+
+
+def _provenance(source: str, quality: str, time_us: int, received_us: int) -> Payload:
+    """Where a price comes from, whether to believe in it, and its times: the venue's and ours; unknown ones are 0."""
+    return {
+        "source": source,
+        "quality": quality,
+        "venue_time": iso(time_us) if time_us else None,
+        "received_at": iso(received_us) if received_us else None,
     }
 
 
@@ -179,7 +186,7 @@ def ticker(symbol: str, t: Ticker, source: str) -> Payload:
         "quote_volume_24h": t.quote_volume,
         "change_24h": change,
         "change_percent_24h": 100 * change / t.open if t.open else None,
-        "source": source,
+        **_provenance(source, LIVE, t.time_us, t.received_us),
     }
 
 
@@ -192,14 +199,20 @@ def book(symbol: str, view: BookView) -> Payload:
         "status": view.status,
         "bids": list(bids),
         "asks": list(asks),
-        "spread": asks[0][0] - bids[0][0] if bids and asks else None,
+        "spread": _spread(bids[0][0], asks[0][0]) if bids and asks else None,
         "last_update_id": view.update_id,
         "depth": max(len(bids), len(asks)),
-        "source": view.source,
-        "quality": "live" if view.status == LIVE else "stale",
-        "venue_time": iso(view.time_us) if view.time_us else None,
-        "received_at": iso(view.received_us) if view.received_us else None,
+        **_provenance(view.source, LIVE if view.status == LIVE else STALE, view.time_us, view.received_us),
     }
+
+
+def _spread(bid: float, ask: float) -> float:
+    """As exact as the prices are: 61686.00 over 61685.99 is 0.01, not a float's 0.010000000002037.
+
+    >>> _spread(61685.99, 61686.0)
+    0.01
+    """
+    return round(ask - bid, max(decimals_of(bid), decimals_of(ask)))
 
 
 def ticker_of_latest(symbol: str, latest: AnyLatest) -> Payload:
@@ -216,7 +229,7 @@ def ticker_of_latest(symbol: str, latest: AnyLatest) -> Payload:
         "quote_volume_24h": None,
         "change_24h": change,
         "change_percent_24h": latest.change_percent,
-        "source": latest.source,
+        **_provenance(latest.source, latest.quality, latest.time_us, latest.received_us),
     }
 
 

@@ -21,16 +21,16 @@ ETH = Known(2, "ETH-USDT", "crypto")
 KNOWN = {"BTCUSDT": BTC, "ETHUSDT": ETH}
 
 
-def pipeline(known=None, board=None, live=True):
+def pipeline(known=None, board=None, decode=None, **others):
     return Pipeline(
         source="binance",
         number=SOURCES["binance"],
-        decode=PROVIDERS["binance"].decode,
+        decode=decode or PROVIDERS["binance"].decode,
         judge=Judge(0, 60 * SECOND_US),
         board=board or Board("binance"),
         known=KNOWN if known is None else known,
         fresh_us=60 * SECOND_US,
-        live=live,
+        **others,
     )
 
 
@@ -39,12 +39,12 @@ def trade_frame(trade_id, price="50000.50", quantity="0.5", at_us=NOW_US, symbol
         "e": "trade", "E": at_us // 1000, "s": symbol, "t": trade_id, "p": price, "q": quantity, "T": at_us // 1000,
         "m": maker, "M": True,
     }  # fmt: skip
-    return _frame(f"{symbol.lower()}@trade", data)
+    return frame(f"{symbol.lower()}@trade", data)
 
 
 def quote_frame(quote_id, bid="50000.00", ask="50001.00", symbol="BTCUSDT"):
     data = {"u": quote_id, "s": symbol, "b": bid, "B": "1.5", "a": ask, "A": "2.5"}
-    return _frame(f"{symbol.lower()}@bookTicker", data)
+    return frame(f"{symbol.lower()}@bookTicker", data)
 
 
 def ticker_frame(last="50000", opened="49000", at_us=NOW_US, symbol="BTCUSDT"):
@@ -52,10 +52,10 @@ def ticker_frame(last="50000", opened="49000", at_us=NOW_US, symbol="BTCUSDT"):
         "e": "24hrTicker", "E": at_us // 1000, "s": symbol, "c": last, "o": opened, "h": "51000", "l": "48000",
         "v": "1234.5", "q": "61000000",
     }  # fmt: skip
-    return _frame(f"{symbol.lower()}@ticker", data)
+    return frame(f"{symbol.lower()}@ticker", data)
 
 
-def _frame(stream, data):
+def frame(stream, data):
     return json.dumps({"stream": stream, "data": data}, separators=(",", ":")).encode()
 
 

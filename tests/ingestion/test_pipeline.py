@@ -27,8 +27,8 @@ from tests.ingestion.market import (
 
 def fed(*frames, into=None, received_us=NOW_US):
     made = into or pipeline()
-    for frame in frames:
-        made.receive(frame, received_us)
+    for each in frames:
+        made.receive(each, received_us)
     return made
 
 
