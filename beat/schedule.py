@@ -59,6 +59,10 @@ def entries() -> list[Entry]:
         Entry("ingestion.heal_last_days", "ingestion.heal_last_days", at=At(minute="41", hour="2"), expire_s=3600),
         Entry("ingestion.keep_partitions", "ingestion.keep_partitions", at=At(minute="7"), expire_s=3000),
         Entry("ingestion.keep_storage", "ingestion.keep_storage", at=At(minute="11"), expire_s=3000),
+        *(
+            every(settings.REALTIME_UPDATE_INTERVAL_S, "ingestion.poll_quotes", source, name=f"ingestion.poll {source}")
+            for source in settings.POLLERS
+        ),
         Entry("ingestion.keep_calendars", "ingestion.keep_calendars", at=At(minute="37"), expire_s=3000),
         every(settings.WATCHLIST_INTERVAL_S, "ingestion.want_watched", queue=queues.POLLING),
         Entry("ingestion.refresh_instruments", "ingestion.refresh_instruments", at=At("41", "3"), expire_s=36_000),

@@ -147,6 +147,32 @@ _REASONS: Final[dict[type, Callable[[Any], Reason | None]]] = {
 }
 
 
+# A price that was asked for and is so many times another, or as small a part of it, is one in the wrong unit.
+POLLED_RATIO: Final = 3.0
+
+
+def polled_reason(
+    price: float, high: float | None, low: float | None, references: Iterable[float | None]
+) -> Reason | None:
+    """Why a price that a source was asked for is not believed; None to believe it.
+
+    references: what else is known of it (the close before, the price last told), None where it is not. One that is
+    near is enough: after a split the last price is far off, the adjusted close is not.
+
+    >>> polled_reason(7250.0, None, None, [72.4, None])
+    <Reason.BAD_PRINT: 'bad_print'>
+    >>> polled_reason(25.0, None, None, [100.0, 24.9]) is None
+    True
+    """
+    if not 0 < price < PRICE_LIMIT:
+        return Reason.BAD_PRICE
+    if high is not None and low is not None and high < low:
+        return Reason.BAD_PRICE
+    known = [reference for reference in references if reference]
+    near = any(reference / POLLED_RATIO < price < reference * POLLED_RATIO for reference in known)
+    return None if near or not known else Reason.BAD_PRINT
+
+
 class Judge:
     """Judges one provider's ticks. Holds the recent prices of each symbol; knows no clock.
 

@@ -2,10 +2,11 @@
 
 import datetime as dt
 import logging
+from typing import Any
 
 from celery import shared_task
 
-from ingestion import archive, control, http, listings, partitions, sessions, store, watchlists
+from ingestion import archive, control, http, listings, partitions, polling, sessions, store, watchlists
 
 # Celery looks for tasks in this module alone.
 from ingestion.backfill import backfill_chunk, resume_backfills
@@ -23,6 +24,7 @@ __all__ = [
     "keep_storage",
     "listen",
     "persist",
+    "poll_quotes",
     "refresh_instruments",
     "request_histories",
     "resume_backfills",
@@ -87,3 +89,10 @@ def refresh_instruments() -> int:
         except (http.OverBudget, http.Refused, http.Unreachable, ListingError, listings.Suspicious) as error:
             logger.warning("%s: its list of instruments could not be read: %s", provider, error)
     return read
+
+
+@shared_task(name="ingestion.poll_quotes", ignore_result=True)
+def poll_quotes(source: str) -> dict[str, Any]:
+    """One round of a poller: ask for what is wanted and can have changed. Two at once are one."""
+    done = polling.poll(source)
+    return {"due": done.due, "asked": done.asked, "moved": done.moved, "failed": done.failed, "stopped": done.stopped}

@@ -220,6 +220,36 @@ ECB_URL = env.str("ECB_URL", "https://data-api.ecb.europa.eu")
 FINNHUB_API_KEY = env.str("FINNHUB_API_KEY", "")
 ALPHAVANTAGE_API_KEY = env.str("ALPHAVANTAGE_API_KEY", "")
 
+# Unofficial, and for personal use only.
+YAHOO_ENABLED = env.bool("YAHOO_ENABLED", False)
+# The sources that are polled for what is watched, held or alerted: those that there is a key for, or a switch.
+POLLERS = env.list(
+    "POLLERS",
+    default=[
+        source
+        for source, is_on in (
+            ("finnhub", FINNHUB_API_KEY),
+            ("alphavantage", ALPHAVANTAGE_API_KEY),
+            ("yahoo", YAHOO_ENABLED),
+        )
+        if is_on
+    ],
+)
+# Between two rounds of a poller, and how many instruments one round asks for.
+REALTIME_UPDATE_INTERVAL_S = env.float("REALTIME_UPDATE_INTERVAL", 30.0)
+REALTIME_BATCH_SIZE = env.int("REALTIME_BATCH_SIZE", 50)
+# An instrument that a poll got no price of is left alone for so long.
+POLL_FAILED_PAUSE_S = env.float("POLL_FAILED_PAUSE_S", 600.0)
+# After the close the last price may come a little later.
+POLL_AFTER_CLOSE_S = env.float("POLL_AFTER_CLOSE_S", 300.0)
+# How long a forced update may wait for a source's budget before it tries the next one.
+FORCE_UPDATE_WAIT_S = env.float("FORCE_UPDATE_WAIT_S", 20.0)
+FORCE_UPDATE_MAX_SYMBOLS = env.int("FORCE_UPDATE_MAX_SYMBOLS", 500)
+# The daily exchange rates that are kept: of these against the euro; empty for all that the ECB publishes.
+FX_CURRENCIES = env.list("FX_CURRENCIES", default=[])
+# Each run looks so far back: what was missed, or failed, is made good.
+FX_LOOK_BACK_DAYS = env.int("FX_LOOK_BACK_DAYS", 14)
+
 # What we ask by HTTP, below each venue's own limit (docs/providers.md): others may share the address.
 BINANCE_WEIGHT_PER_MINUTE = env.int("BINANCE_WEIGHT_PER_MINUTE", 5400)
 COINBASE_REQUESTS_PER_S = env.int("COINBASE_REQUESTS_PER_S", 8)
