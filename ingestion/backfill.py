@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 KIND: Final = "ingestion.backfill"
 SECOND_US: Final = 1_000_000
 DIFFERENCES_SHOWN: Final = 5
+PROBLEMS_SHOWN: Final = 20
 Status = BackfillChunk.Status
 ENDED: Final = (Status.DONE, Status.FAILED, Status.CANCELLED)
 
@@ -120,6 +121,27 @@ class Wish(msgspec.Struct, frozen=True):
     start: dt.datetime
     end: dt.datetime
     verify: bool = False
+
+
+def wish_of(
+    provider: str,
+    kind: str,
+    instruments: Sequence[Instrument],
+    start: dt.datetime,
+    end: dt.datetime,
+    verify: bool = False,
+) -> Wish:
+    """A wish; without a provider, of the best that has the first instrument. Raises Impossible."""
+    chosen = provider or _best_provider(kind, instruments)
+    return Wish(chosen, kind, tuple(dict.fromkeys(instruments)), start, end, verify)
+
+
+def _best_provider(kind: str, instruments: Sequence[Instrument]) -> str:
+    names = VenueSymbol.objects.filter(instrument__in=instruments[:1]).values_list("provider", flat=True)
+    having = sorted((name for name in set(names) if kind in history.kinds(name)), key=symbols.source_rank)
+    if not having:
+        raise Impossible("provider", f"No provider has {kind} of {instruments[0] if instruments else 'nothing'}.")
+    return having[0]
 
 
 class Piece(NamedTuple):
@@ -304,6 +326,12 @@ def totals(row: Backfill) -> dict[str, int]:
     """What its chunks did so far: rows, calls, differences."""
     sums = row.chunks.aggregate(Sum("rows"), Sum("calls"), Sum("differences"))
     return {name: sums[f"{name}__sum"] or 0 for name in ("rows", "calls", "differences")}
+
+
+def problems(row: Backfill) -> list[BackfillChunk]:
+    """The first chunks that failed, wait for another try, or found differences."""
+    rough = Q(status=Status.FAILED) | Q(differences__gt=0) | (Q(status=Status.WAITING) & ~Q(detail=""))
+    return list(row.chunks.filter(rough)[:PROBLEMS_SHOWN])
 
 
 def _progress(row: Backfill) -> str:

@@ -14,7 +14,7 @@ from ingestion.ticks import BUY, SELL, Trade, VenueBar
 T = TypeVar("T")
 NAME: Final = "binance"
 MILLISECOND_US: Final = 1_000
-HOUR_US: Final = 3_600_000_000
+HOUR_MS: Final = 3_600_000
 ROWS: Final = 1000
 # Request weights, as documented.
 KLINES_WEIGHT: Final = 2
@@ -78,8 +78,8 @@ class BinanceCandles:
 class BinanceTrades:
     """Pages of `/api/v3/historicalTrades` from an id on, which is included.
 
-    Cursors: `id:<the page's first>`, or `time:<ms>` while the id of that time has to be found: its first aggregate
-    trade tells it (`f`). An aggregate's own id is another number than its trades'.
+    Cursors: `id:<the page's first>`, or `time:<from>:<until>` (ms) while the id of that time has to be found: its first
+    aggregate trade tells it (`f`). An aggregate's own id is another number than its trades'.
     """
 
     order = Order.FORWARD
@@ -87,25 +87,25 @@ class BinanceTrades:
     def first(self, wanted: Wanted) -> str:
         if wanted.from_id is not None:
             return f"id:{wanted.from_id}"
-        return f"time:{wanted.from_us // MILLISECOND_US}"
+        return f"time:{wanted.from_us // MILLISECOND_US}:{wanted.until_us // MILLISECOND_US}"
 
     def call(self, symbol: str, cursor: str) -> Call:
-        kind, _, place = cursor.partition(":")
+        kind, *place = cursor.split(":")
         if kind == "time":
             # Both ends: the venue looks at an hour at most.
-            end = int(place) + HOUR_US // MILLISECOND_US - 1
-            params = {"symbol": symbol, "startTime": place, "endTime": str(end), "limit": "1"}
+            end = min(int(place[0]) + HOUR_MS - 1, int(place[1]))
+            params = {"symbol": symbol, "startTime": place[0], "endTime": str(end), "limit": "1"}
             return Call(NAME, "/api/v3/aggTrades", params, weight=AGG_TRADES_WEIGHT)
-        params = {"symbol": symbol, "fromId": place, "limit": str(ROWS)}
+        params = {"symbol": symbol, "fromId": place[0], "limit": str(ROWS)}
         return Call(NAME, "/api/v3/historicalTrades", params, weight=HISTORICAL_TRADES_WEIGHT)
 
     def read(self, body: bytes, symbol: str, cursor: str, received_us: int) -> TradePage:
-        kind, _, place = cursor.partition(":")
+        kind, *place = cursor.split(":")
         if kind == "time":
-            found = _decode(_agg_trades, body)
-            hour_later = f"time:{int(place) + HOUR_US // MILLISECOND_US}"
-            ended = int(place) * MILLISECOND_US + HOUR_US > received_us
-            return TradePage([], f"id:{found[0].f}" if found else None if ended else hour_later)
+            if found := _decode(_agg_trades, body):
+                return TradePage([], f"id:{found[0].f}")
+            start, until = int(place[0]) + HOUR_MS, int(place[1])
+            return TradePage([], f"time:{start}:{until}" if start <= until else None)
         rows = _decode(_trades, body)
         trades = [_trade(row, symbol, received_us) for row in rows]
         return TradePage(trades, f"id:{rows[-1].id + 1}" if len(rows) == ROWS else None)

@@ -72,15 +72,16 @@ def test_binance_finds_the_id_of_a_time_and_pages_by_ids():
     trades = BinanceTrades()
     assert trades.first(Wanted("X", 5_000_000, 9_000_000, 17, 20)) == "id:17"
     cursor = trades.first(Wanted("X", 5_000_000, 9_000_000))
-    assert cursor == "time:5000"
+    assert cursor == "time:5000:9000"
     call = trades.call("X", cursor)
     assert (call.path, call.weight) == ("/api/v3/aggTrades", 4)
-    assert int(call.params["endTime"]) - int(call.params["startTime"]) == 3_600_000 - 1
+    assert (call.params["startTime"], call.params["endTime"]) == ("5000", "9000")
     aggregate = {"a": 5, "p": "1", "q": "1", "f": 900, "l": 904, "T": 5100, "m": True}
     assert trades.read(body([aggregate]), "X", cursor, NOW_US) == TradePage([], "id:900")
-    # An hour without trades is passed over; one that has not ended yet is the last.
-    assert trades.read(b"[]", "X", cursor, NOW_US).following == "time:3605000"
-    assert trades.read(b"[]", "X", f"time:{NOW_US // 1000}", NOW_US).following is None
+    # It looks at an hour at most; those without trades are passed over, up to the end.
+    assert trades.call("X", "time:5000:9000000").params["endTime"] == "3604999"
+    assert trades.read(b"[]", "X", "time:5000:9000000", NOW_US).following == "time:3605000:9000000"
+    assert trades.read(b"[]", "X", "time:7205000:9000000", NOW_US).following is None
     call = trades.call("X", "id:900")
     assert (call.path, call.params["fromId"], call.weight) == ("/api/v3/historicalTrades", "900", 25)
 
@@ -263,7 +264,7 @@ def test_a_dump_of_krakens_overlaps_and_reads_as_its_rest_does():
 READERS = [
     lambda b: BinanceCandles().read_candles(b, "X", "1m", NOW_US),
     lambda b: BinanceTrades().read(b, "X", "id:1", NOW_US).trades,
-    lambda b: BinanceTrades().read(b, "X", "time:1", NOW_US).trades,
+    lambda b: BinanceTrades().read(b, "X", "time:1:2", NOW_US).trades,
     lambda b: CoinbaseCandles().read_candles(b, "X", "1m", NOW_US),
     lambda b: CoinbaseTrades().read(b, "X", "span:1:2", NOW_US).trades,
     lambda b: CoinbaseTrades().read(b, "X", "before:2", NOW_US).trades,

@@ -58,12 +58,14 @@ class BinanceHistory:
         if length_s is None:
             return 400, {"code": -1120, "msg": "Invalid interval."}, {}
         start_ms, end_ms = int(arguments.get("startTime", "0")), int(arguments.get("endTime", str(now_us() // 1000)))
+        end = history.from_time(trades, (end_ms // (length_s * 1000) + 1) * length_s * 1_000_000)
+        until_s = min(end_ms // 1000, now_us() // 1_000_000)
         rows = [
             [
                 bar.start_s * 1000, bar.open, bar.high, bar.low, bar.close, bar.volume,
                 (bar.start_s + length_s) * 1000 - 1, bar.money, bar.trades, "0", "0", "0",
             ]
-            for bar in history.bars(trades, length_s, empty=True, until_s=now_us() // 1_000_000)
+            for bar in history.bars(trades[:end], length_s, empty=True, until_s=until_s)
             if start_ms <= bar.start_s * 1000 <= end_ms
         ]  # fmt: skip
         return 200, rows[:limit] if "startTime" in arguments else rows[-limit:], {}
