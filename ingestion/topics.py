@@ -1,11 +1,12 @@
 """The market's topics, and telling them of something from Python. Their snapshots come from what is stored."""
 
 import time
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 
-from ingestion import books, control, latest, payloads, status, store, symbols
+from ingestion import books, control, events, latest, payloads, status, store, symbols
 from ingestion.candles import INTERVALS, Bar
 from ingestion.latest import Latest
 from ingestion.models import Instrument
@@ -35,6 +36,7 @@ class Price(_MarketTopic):
 
     prefix = "price"
     kind = Kind.CONFLATED
+    events: ClassVar[Mapping[str, type]] = {"asset_update": events.AssetUpdate}
 
     def keys(self, user: Any) -> list[str]:
         return symbols.shown_by_default()
@@ -52,6 +54,7 @@ class Trades(_MarketTopic):
 
     prefix = "trades"
     kind = Kind.BATCHED
+    events: ClassVar[Mapping[str, type]] = {"trades": events.Trades}
 
     def snapshot(self, address: Address, user: Any) -> list[Message]:
         found = _newest(address.topic)
@@ -68,6 +71,7 @@ class Candles(Topic):
 
     prefix = "candles"
     kind = Kind.CONFLATED
+    events: ClassVar[Mapping[str, type]] = {"candle": events.Candle}
     public = True
 
     def resolve(self, key: str, user: Any) -> Address:
@@ -93,6 +97,7 @@ class Ticker(_MarketTopic):
 
     prefix = "ticker"
     kind = Kind.CONFLATED
+    events: ClassVar[Mapping[str, type]] = {"ticker": events.TickerEvent}
 
     def snapshot(self, address: Address, user: Any) -> list[Message]:
         found = _newest(address.topic)
@@ -107,6 +112,7 @@ class Book(_MarketTopic):
 
     prefix = "book"
     kind = Kind.CONFLATED
+    events: ClassVar[Mapping[str, type]] = {"book": events.Book}
 
     def snapshot(self, address: Address, user: Any) -> list[Message]:
         instrument, now_us = symbols.resolve(address.topic.partition(":")[2]), _now_us()
@@ -134,6 +140,7 @@ class Feeds(Topic):
 
     prefix = status.TOPIC
     kind = Kind.BATCHED
+    events: ClassVar[Mapping[str, type]] = {status.EVENT: events.Feed}
 
     def resolve(self, key: str, user: Any) -> Address:
         if key:

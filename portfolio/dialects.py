@@ -1,14 +1,39 @@
 """The older path `/ws/portfolio/`: all of the user's portfolios, in the core protocol's shapes. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, Literal
 
+import msgspec
+
+from portfolio.events import PortfolioUpdate
 from streaming import dialects
 from streaming.dialects import Dialect, Misunderstood
 from streaming.effects import Effect, Send, Subscribe, Subscription
 from streaming.protocol import Message, envelope
 
 ALL = "portfolio:*"
+
+
+class Ping(msgspec.Struct):
+    """Are you there? Also takes up portfolios that were made since."""
+
+    type: Literal["ping"]
+
+
+class Pong(msgspec.Struct):
+    """The answer to a ping."""
+
+    type: Literal["pong"]
+    timestamp: str
+
+
+class Update(msgspec.Struct):
+    """What one of the portfolios is worth."""
+
+    type: Literal["portfolio_update"]
+    data: PortfolioUpdate
+    timestamp: str
+    topic: str
 
 
 class Portfolios(Dialect):
@@ -19,6 +44,9 @@ class Portfolios(Dialect):
 
     path = "portfolio"
     needs_user = True
+    hears: ClassVar[Mapping[str, type]] = {"ping": Ping}
+    says: ClassVar[Mapping[str, type]] = {"portfolio_update": Update, "pong": Pong}
+    examples: ClassVar[Sequence[dict[str, Any]]] = ({"type": "ping"},)
 
     def topics(self, params: Mapping[str, str]) -> list[str]:
         return [ALL]

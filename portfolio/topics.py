@@ -1,9 +1,9 @@
 """The topic `portfolio:<id>`: its owner sees its value move."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import redis
@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from ingestion.store import to_us
 from portfolio import marks, valuation
+from portfolio.events import PortfolioUpdate
 from portfolio.models import Portfolio
 from streaming import topics
 from streaming.protocol import Address, Message
@@ -62,6 +63,7 @@ class PortfolioTopic(topics.Topic):
 
     prefix = "portfolio"
     kind = topics.Kind.CONFLATED
+    events: ClassVar[Mapping[str, type]] = {"portfolio_update": PortfolioUpdate}
 
     def resolve(self, key: str, user: Any) -> Address:
         name = f"portfolio:{key}"

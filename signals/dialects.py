@@ -1,7 +1,9 @@
 """The older path `/ws/notifications/`. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, Literal
+
+import msgspec
 
 from streaming import dialects
 from streaming.dialects import Dialect, Misunderstood
@@ -9,11 +11,33 @@ from streaming.effects import Act, Effect, Subscription
 from streaming.protocol import Message, timestamp
 
 
+class MarkRead(msgspec.Struct):
+    """It was read."""
+
+    type: Literal["mark_read"]
+    notification_id: str | int
+
+
+class NewNotification(msgspec.Struct):
+    """Something that the user is told."""
+
+    type: Literal["new_notification"]
+    notification_id: str
+    title: str
+    message: str
+    notification_type: str
+    priority: Literal["low", "normal", "high", "critical"]
+    timestamp: str
+
+
 class Notifications(Dialect):
     """Unread notifications on connect, then each new one, flat. `{"type": "mark_read", "notification_id"}`."""
 
     path = "notifications"
     needs_user = True
+    hears: ClassVar[Mapping[str, type]] = {"mark_read": MarkRead}
+    says: ClassVar[Mapping[str, type]] = {"new_notification": NewNotification}
+    examples: ClassVar[Sequence[dict[str, Any]]] = ({"type": "mark_read", "notification_id": "1"},)
 
     def topics(self, params: Mapping[str, str]) -> list[str]:
         return ["notifications"]

@@ -1,7 +1,8 @@
 """The topics `signals`, `signals:<SYM>` and `notifications`, and how other Django code speaks on them."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -11,6 +12,7 @@ from django.utils import timezone
 from ingestion.store import to_us
 from ingestion.symbols import UnknownSymbol, normalize, resolve
 from signals import notifications
+from signals.events import NotificationEvent, ReadEvent, SignalEvent
 from signals.models import Notification, Signal
 from signals.notifications import Telling
 from streaming import events, topics
@@ -22,6 +24,7 @@ class SignalsTopic(topics.Topic):
 
     prefix = "signals"
     kind = topics.Kind.LOSSLESS
+    events: ClassVar[Mapping[str, type]] = {"signal": SignalEvent}
 
     def resolve(self, key: str, user: Any) -> Address:
         name = f"signals:{key.upper()}" if key else "signals"
@@ -50,6 +53,7 @@ class NotificationsTopic(topics.Topic):
 
     prefix = "notifications"
     kind = topics.Kind.LOSSLESS
+    events: ClassVar[Mapping[str, type]] = {"notification": NotificationEvent, "read": ReadEvent}
 
     def resolve(self, key: str, user: Any) -> Address:
         if not user.is_authenticated:

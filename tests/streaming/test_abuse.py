@@ -1,4 +1,4 @@
-"""Clients that mean no good, or are broken: each gets an error or the door, others notice nothing, memory is bounded."""
+"""Clients that mean no good, or are broken: an error or the door for them, nothing for the others, bounded memory."""
 
 import asyncio
 import contextlib

@@ -1,0 +1,41 @@
+"""The `data` of signals and notifications on the wire, as types: for the AsyncAPI document, and for tests. Pure."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+class SignalEvent(msgspec.Struct):
+    """What a strategy says of an instrument."""
+
+    signal_id: str
+    symbol: str
+    signal_type: Literal["BUY", "SELL", "HOLD"]
+    strength: Literal["WEAK", "MODERATE", "STRONG"]
+    confidence_score: Annotated[float, Meta(ge=0, le=100)]
+    strategy: str
+    entry_price: float | None
+    target_price: float | None
+    stop_loss: float | None
+    expires_at: str
+    status: str
+
+
+class NotificationEvent(msgspec.Struct):
+    """Something that a user is told."""
+
+    notification_id: str
+    title: str
+    message: str
+    notification_type: str
+    priority: Literal["low", "normal", "high", "critical"]
+    data: dict[str, Any]
+    read: bool
+    created_at: str
+
+
+class ReadEvent(msgspec.Struct):
+    """Notifications that were read, here or on another of the user's connections."""
+
+    notification_ids: list[str]
