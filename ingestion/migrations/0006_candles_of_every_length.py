@@ -139,7 +139,8 @@ def drop(apps, schema_editor):
         timescale = is_timescale(cursor)
         for name in reversed(ROLLED_UP):
             cursor.execute(f"DROP {'MATERIALIZED VIEW' if timescale else 'VIEW'} candle_{name}")
-        cursor.execute("DROP TABLE venue_candle, candle_stale")
+        cursor.execute("DROP TABLE venue_candle")  # a hypertable is dropped alone
+        cursor.execute("DROP TABLE candle_stale")
         if not timescale:
             cursor.execute("DROP TABLE candle_hour, candle_hour_until")
         before = importlib.import_module("ingestion.migrations.0002_ticks_and_candles")

@@ -182,7 +182,8 @@ def final_candles_since(start: dt.datetime, limit: int = 10_000) -> list[Bar]:
 
 def rolled_up(wanted: Iterable[Key], interval: str) -> list[Bar]:
     """The longer bars that begin at these `time_us`, as their minutes now say; a day of sessions is its session."""
-    by_session, by_clock = [], []
+    by_session: list[Key] = []
+    by_clock: list[Key] = []
     for bar in sorted(set(wanted)):
         (by_session if _daily_calendar(bar.instrument_id, interval) else by_clock).append(bar)
     return [*_rolled_up(by_clock, interval), *(found for bar in by_session for found in _session(bar))]
