@@ -6,7 +6,7 @@ import pytest
 
 from ingestion.models import Gap
 from ingestion.tasks import heal_gaps
-from tests.ingestion.through import KINDS, bare_on_disk, following, gaps, in_a_gap, on_disk
+from tests.ingestion.through import KINDS, bare_on_disk, candles_agree, following, gaps, in_a_gap, on_disk
 from tests.processes import wait_for
 from tests.venues import faults
 
@@ -38,6 +38,7 @@ def test_all_trades_are_on_disk_exactly_and_the_books_are_the_venues(follow):
     truth = {follow.row(trade) for trade in follow.venue.made().values()}
     wait_for(lambda: on_disk(follow.provider) == truth, 15, "the trades on disk")
     wait_for(follow.books_agree, 10, "the books as the venue has them")
+    assert candles_agree(follow)
     assert follow.venue.violations == []
 
 
@@ -91,6 +92,7 @@ def test_after_any_faults_the_end_state_is_that_without_them(follow):
     truth = {follow.row(trade) for trade in follow.venue.made().values()}
     wait_for(lambda: not Gap.objects.filter(ended_at=None).exists(), 10, "every gap to end")
     wait_for(lambda: healed(follow, truth), 20, "every missing trade brought back")
+    wait_for(lambda: candles_agree(follow), 10, "the candles made anew")
     assert gaps(follow.provider)
     assert follow.venue.violations == []
 

@@ -4,8 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from typing import Any
+
+import pytest
 
 from ingestion import books
 from ingestion.models import Gap
@@ -14,7 +17,7 @@ from ingestion.store import to_us
 from ingestion.tasks import persist
 from tests.ingestion.listening import listening
 from tests.ingestion.market import make_instrument, now_us
-from tests.ingestion.rows import stored
+from tests.ingestion.rows import MINUTE_US, stored
 from tests.processes import wait_for
 from tests.venues.binance import BinanceVenue
 from tests.venues.binance_history import BinanceHistory
@@ -74,9 +77,13 @@ class Following:
         side = 0 if self.provider == "finnhub" else -1 if trade.buyer_is_maker else 1
         return self.ids[trade.symbol], trade.trade_id, float(trade.price), float(trade.quantity), side
 
+    def told_us(self, trade: SentTrade) -> int:
+        """The time as the venue tells it."""
+        return trade.time_ms * 1000 if self.provider in ("binance", "finnhub") else trade.time_us
+
     def bare(self, trade: SentTrade) -> tuple[int, int, float, float]:
         """Without an id, for a venue that gives none."""
-        return self.ids[trade.symbol], trade.time_ms * 1000, float(trade.price), float(trade.quantity)
+        return self.ids[trade.symbol], self.told_us(trade), float(trade.price), float(trade.quantity)
 
     def book_shown(self, symbol: str) -> books.BookView | None:
         return books.load(self.ids[symbol], now_us())
@@ -122,6 +129,28 @@ def following(provider: str, venue: Venue, settings: Any) -> Iterator[Following]
     followed = make(provider, venue)
     with listening(followed.shard, persist), listening(followed.shard):
         yield followed
+
+
+def candles_agree(follow: Following) -> bool:
+    """Whether each minute on disk is what the trades make that happened in it, volume to the last float64 but a few."""
+    sql = "SELECT instrument_id, time, open, high, low, close, trades, volume FROM candle_1m WHERE source = %s"
+    told = {(i, to_us(time)): row for i, time, *row in stored(sql, SOURCES[follow.provider])}
+    truth = _candles(follow)
+    return told.keys() == truth.keys() and all(row == pytest.approx(truth[key], rel=1e-12) for key, row in told.items())
+
+
+def _candles(follow: Following) -> dict[tuple[int, int], list[float]]:
+    minutes: dict[tuple[int, int], list[SentTrade]] = {}
+    for trade in sorted(follow.venue.made().values(), key=lambda t: (follow.told_us(t), t.trade_id)):
+        minute_us = trade.time_us // MINUTE_US * MINUTE_US
+        minutes.setdefault((follow.ids[trade.symbol], minute_us), []).append(trade)
+    return {key: _candle(trades) for key, trades in minutes.items()}
+
+
+def _candle(trades: list[SentTrade]) -> list[float]:
+    prices = [Decimal(trade.price) for trade in trades]
+    volume = sum(Decimal(trade.quantity) for trade in trades)
+    return [*map(float, (prices[0], max(prices), min(prices), prices[-1])), len(trades), float(volume)]
 
 
 def gaps(provider: str) -> list[Gap]:

@@ -50,7 +50,7 @@ def checksum(bids: Sequence[Level], asks: Sequence[Level]) -> int:
 class KrakenVenue(Venue):
     """Streams are named `trade:BTC/USD`; the depth of a book is the client's.
 
-    recorded_depth: of the recording that is played; nobody can be given more.
+    recorded_depth: of the recording that is played; who asks for more gets this.
     """
 
     name = "kraken"
@@ -66,7 +66,9 @@ class KrakenVenue(Venue):
         self._told_at = 0.0
 
     def make_market(self, symbols: tuple[str, ...], seed: int) -> Market:
-        return Market(symbols, seed, {symbol: DECIMALS.get(symbol, (4, 8)) for symbol in symbols})
+        known = {symbol: DECIMALS[symbol] for symbol in symbols if symbol in DECIMALS}
+        # A recording's texts have the decimals of its pairs.
+        return Market(symbols, seed, dict.fromkeys(symbols, (4, 8)) | known if self.made_up else known)
 
     # --- The socket -------------------------------------------------------------------------------------------
 
@@ -115,11 +117,11 @@ class KrakenVenue(Venue):
         if stream in client.streams:
             return [_refused(heading, "Already subscribed", at, symbol)]
         depth = int(asked.get("depth", 10))
-        if channel == "book" and (depth not in DEPTHS or depth > self.recorded_depth):
+        if channel == "book" and depth not in DEPTHS:
             return [_refused(heading, "Subscription depth not supported", at, symbol)]
         client.streams.add(stream)
         if channel == "book":
-            self._depths[client.number, symbol] = depth
+            depth = self._depths[client.number, symbol] = min(depth, self.recorded_depth)
         shown = {name: asked[name] for name in ("depth", "interval", "event_trigger") if name in asked}
         answer = _accepted(heading, {"channel": channel, "symbol": symbol, "snapshot": True} | shown, at)
         snapshot = self._snapshot(channel, symbol, depth) if asked.get("snapshot", True) else []

@@ -65,6 +65,7 @@ class Client:
     streams: set[str] = field(default_factory=set)
     queue: asyncio.Queue[tuple[Frame, Fault]] = field(default_factory=lambda: asyncio.Queue(QUEUE_FRAMES))
     trades: list[tuple[str, int]] = field(default_factory=list)
+    said: list[str | bytes] = field(default_factory=list)
     frames: int = 0
     sequence: int = 0
     received_at: deque[float] = field(default_factory=deque)
@@ -580,6 +581,7 @@ class Venue:
         try:
             async for message in socket:
                 client.asked = True
+                client.said.append(message)
                 for frame in self.reply(client, message):
                     self.put(client, frame)
         except ConnectionClosed:

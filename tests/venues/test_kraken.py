@@ -138,7 +138,6 @@ async def test_the_old_recording_in_the_new_envelope_is_right_at_any_depth(depth
     pairs = sorted({frame.stream.partition(":")[2] for frame in frames})
     frames = [frame for frame in frames if frame.stream == "book:XMR/USD"]
     with KrakenVenue(pairs, made_up=False) as venue:
-        venue.market.decimals = {}
         async with calling(venue) as client:
             await client.say(**subscribe("book", "XMR/USD", depth=depth))
             await client.until(lambda frame: "result" in frame)
