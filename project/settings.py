@@ -181,6 +181,8 @@ METRICS_KEEP_S = env.int("METRICS_KEEP_S", 7 * 24 * 3600)
 FEEDS = env.list("FEEDS", default=["simulated"])
 # What the feeds follow beyond what is watched, held and alerted; empty means every demo instrument.
 SYMBOLS = env.list("SYMBOLS", default=[])
+# Other base addresses for FEEDS=ccxt:<exchange>, in ccxt's own terms: {"bitstamp": {"ws": "wss://…", "public": "https://…"}}.
+CCXT_URLS = env.json("CCXT_URLS", default={})
 SYMBOL_ALIASES = env.dict("SYMBOL_ALIASES", default={"BTC": "BTC-USDT", "ETH": "ETH-USDT", "SOL": "SOL-USDT"})
 # Assets that some venues call otherwise than the rest of the world.
 ASSET_ALIASES = env.dict("ASSET_ALIASES", default={"XBT": "BTC", "XDG": "DOGE"})
@@ -549,6 +551,15 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # Fields of one name with different choices.
+    "ENUM_NAME_OVERRIDES": {
+        "InstrumentKind": "ingestion.models.Instrument.Kind",
+        "GapKind": "ingestion.models.Gap.Kind",
+        "GapStatus": "ingestion.models.Gap.Status",
+        "JobStatus": "worker.models.Job.Status",
+        "VenueStatus": "ingestion.models.VenueSymbol.Status",
+        "BookStatus": ["syncing", "live", "stale"],
+    },
 }
 
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
