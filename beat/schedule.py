@@ -54,7 +54,7 @@ def entries() -> list[Entry]:
         every(settings.RESIDENT_ASK_INTERVAL_S, "worker.ensure_residents"),
         every(settings.SIGNAL_INTERVAL_S, "signals.run_strategies", "1m"),
         every(60.0, "ingestion.heal_gaps"),
-        every(30.0, "ingestion.resume_backfills"),
+        every(settings.BACKFILL_ASK_INTERVAL_S, "ingestion.resume_backfills"),
         every(300.0, "ingestion.request_histories"),
         Entry("ingestion.heal_last_days", "ingestion.heal_last_days", at=At(minute="41", hour="2"), expire_s=3600),
         Entry("ingestion.keep_partitions", "ingestion.keep_partitions", at=At(minute="7"), expire_s=3000),
@@ -62,6 +62,13 @@ def entries() -> list[Entry]:
         *(
             every(settings.REALTIME_UPDATE_INTERVAL_S, "ingestion.poll_quotes", source, name=f"ingestion.poll {source}")
             for source in settings.POLLERS
+        ),
+        # The ECB publishes about 16:00 in Frankfurt: 14:00 or 15:00 UTC.
+        Entry(
+            "ingestion.update_fx_rates",
+            "ingestion.update_fx_rates",
+            at=At(minute="20", hour="15,17,21"),
+            expire_s=3000,
         ),
         Entry("ingestion.keep_calendars", "ingestion.keep_calendars", at=At(minute="37"), expire_s=3000),
         every(settings.WATCHLIST_INTERVAL_S, "ingestion.want_watched", queue=queues.POLLING),

@@ -84,7 +84,13 @@ def names(source: str) -> list[Name]:
         return listed
     known = {name.instrument.id for name in listed}
     stocks = Instrument.objects.filter(kind=Instrument.Kind.EQUITY).exclude(id__in=known)
-    return listed + [Name(row.symbol, row) for row in stocks if sessions.name_of(row) == US_CALENDAR]
+    return listed + [Name(row.symbol, row) for row in stocks if knows_unlisted(source, row)]
+
+
+def knows_unlisted(source: str, instrument: Instrument) -> bool:
+    """Whether the source knows the instrument by our own symbol, though it lists it nowhere."""
+    is_stock = instrument.kind == Instrument.Kind.EQUITY
+    return source in KNOW_US_STOCKS and is_stock and sessions.name_of(instrument) == US_CALENDAR
 
 
 def ask(source: str, name: Name, deadline_s: float) -> Latest:

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 
-from ingestion import history, http, plan, store, symbols
+from ingestion import asking, history, http, plan, store, symbols
 from ingestion.candles import MINUTE_US, Bar
 from ingestion.models import Backfill, BackfillChunk, Coverage, Instrument, VenueSymbol
 from ingestion.plan import Span
@@ -39,6 +39,8 @@ KIND: Final = "ingestion.backfill"
 SECOND_US: Final = 1_000_000
 DIFFERENCES_SHOWN: Final = 5
 PROBLEMS_SHOWN: Final = 20
+# No free source has daily bars from before.
+HISTORY_EARLIEST: Final = "1962-01-01T00:00:00+00:00"
 Status = BackfillChunk.Status
 ENDED: Final = (Status.DONE, Status.FAILED, Status.CANCELLED)
 
@@ -137,8 +139,11 @@ def wish_of(
 
 
 def _best_provider(kind: str, instruments: Sequence[Instrument]) -> str:
-    names = VenueSymbol.objects.filter(instrument__in=instruments[:1]).values_list("provider", flat=True)
-    having = sorted((name for name in set(names) if kind in history.kinds(name)), key=symbols.source_rank)
+    having = [
+        provider
+        for provider in sorted(history.VENUES, key=symbols.source_rank)
+        if kind in history.kinds(provider) and instruments and _names(instruments[0], provider)
+    ]
     if not having:
         raise Impossible("provider", f"No provider has {kind} of {instruments[0] if instruments else 'nothing'}.")
     return having[0]
@@ -201,11 +206,18 @@ def _check(wish: Wish) -> None:
 def _names(instrument: Instrument, provider: str) -> list[tuple[str, Span]]:
     """What the provider's REST called the instrument, and when: a name may have been another's before."""
     rows = VenueSymbol.objects.filter(instrument=instrument, provider=provider).order_by("valid_from")
-    earliest, latest = dt.datetime.fromisoformat(settings.TICK_EARLIEST), store.FOREVER
+    earliest, latest = _earliest(provider), store.FOREVER
+    if not rows and asking.knows_unlisted(provider, instrument):
+        return [(instrument.symbol, Span(to_us(earliest), to_us(latest)))]
     return [
         (row.rest_symbol or row.symbol, Span(to_us(row.valid_from or earliest), to_us(row.valid_until or latest)))
         for row in rows
     ]
+
+
+def _earliest(provider: str) -> dt.datetime:
+    """Crypto's past begins with TICK_EARLIEST; a stock exchange's is older."""
+    return dt.datetime.fromisoformat(settings.TICK_EARLIEST if history.has_trades(provider) else HISTORY_EARLIEST)
 
 
 def _spans(wish: Wish, instrument: Instrument, valid: Span, now_us: int) -> list[Span]:
@@ -273,7 +285,7 @@ def _due(row: Backfill) -> Any:
 def _ask(job_id: int, number: int) -> None:
     # One that no worker takes in time is asked for again by `resume_backfills`.
     current_app.send_task(
-        "ingestion.backfill_chunk", (job_id, number), expires=settings.BACKFILL_SILENCE_S, ignore_result=True
+        "ingestion.backfill_chunk", (job_id, number), expires=settings.BACKFILL_ASK_INTERVAL_S, ignore_result=True
     )
 
 
@@ -432,6 +444,8 @@ def _do(row: Backfill, chunk: BackfillChunk) -> None:
     try:
         bars = history.candles(row.provider, chunk.symbol, row.kind, span, settings.BACKFILL_BUDGET_WAIT_S)
     except NoHistory:
+        if not history.has_trades(row.provider):
+            raise
         # Kraken's bars go back 720; what is older can be made of its trades.
         _do_trades(row, chunk, span)
         return

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from django.conf import settings
 
-from ingestion import budget, demand, http, symbols
+from ingestion import asking, budget, demand, http, symbols
 from ingestion.candles import Bar
 from ingestion.plan import TRADES, Span
 from ingestion.providers import SOURCES
@@ -18,22 +18,24 @@ from ingestion.rest.binance_history import BinanceCandles, BinanceTrades
 from ingestion.rest.coinbase_history import CoinbaseCandles, CoinbaseTrades
 from ingestion.rest.history import CandleHistory, HistoryError, NoHistory, TradeHistory, TradePage, Wanted, is_complete
 from ingestion.rest.kraken_history import KrakenCandles, KrakenTrades
+from ingestion.rest.yahoo_history import YahooCandles
 from ingestion.ticks import Trade, VenueBar
 
 SIMULATED: Final = "simulated"
 
 
 class Source(NamedTuple):
-    """What a venue has of the past. Its trades are numbered one by one."""
+    """What a venue has of the past. Its trades, where it tells them, are numbered one by one."""
 
     candles: CandleHistory
-    trades: TradeHistory
+    trades: TradeHistory | None = None
 
 
 VENUES: Final = {
     "binance": Source(BinanceCandles(), BinanceTrades()),
     "coinbase": Source(CoinbaseCandles(), CoinbaseTrades()),
     "kraken": Source(KrakenCandles(), KrakenTrades()),
+    "yahoo": Source(YahooCandles()),
 }
 
 
@@ -52,8 +54,15 @@ FAILURES: Final = (http.OverBudget, http.Unreachable, http.Refused, HistoryError
 
 
 def kinds(provider: str) -> tuple[str, ...]:
-    """Which candles a venue has, and `trades`; nothing for one that has no past."""
-    return (*VENUES[provider].candles.intervals, TRADES) if provider in VENUES else ()
+    """Which candles a provider has, and `trades`; nothing for one that has no past, or may not be asked here."""
+    if provider not in VENUES or not asking.usable(provider):
+        return ()
+    source = VENUES[provider]
+    return (*source.candles.intervals, TRADES) if source.trades else source.candles.intervals
+
+
+def has_trades(provider: str) -> bool:
+    return provider in VENUES and VENUES[provider].trades is not None
 
 
 def rows_per_call(provider: str, kind: str) -> int:
@@ -62,11 +71,18 @@ def rows_per_call(provider: str, kind: str) -> int:
 
 def weight(provider: str, kind: str) -> int:
     """What one call costs of the budget."""
-    source = VENUES[provider]
     if kind == TRADES:
-        return source.trades.call("", source.trades.first(Wanted("", 1, 1, 1, 1))).weight
+        source = _trades_of(provider)
+        return source.call("", source.first(Wanted("", 1, 1, 1, 1))).weight
     now_us = clock_us()
-    return source.candles.candles_call("", kind, now_us, now_us, now_us).weight
+    return VENUES[provider].candles.candles_call("", kind, now_us, now_us, now_us).weight
+
+
+def _trades_of(provider: str) -> TradeHistory:
+    source = VENUES[provider].trades
+    if source is None:
+        raise NoHistory(f"{provider} does not tell its trades")
+    return source
 
 
 def per_minute(provider: str) -> float:
@@ -98,7 +114,7 @@ class Fetched(NamedTuple):
 
 def trades(provider: str, wanted: Wanted, wait_s: float, cursor: str = "") -> Iterator[Fetched]:
     """The pages of what is wanted, from `cursor` on where an earlier asking was left off. Raises one of FAILURES."""
-    source = VENUES[provider].trades
+    source = _trades_of(provider)
     at: str | None = cursor or source.first(wanted)
     while at:
         asked_us = clock_us()

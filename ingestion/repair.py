@@ -167,7 +167,7 @@ def repair(gap: Gap, turn: Turn) -> Outcome:
         return Outcome(Gap.Status.UNFILLABLE, f"no venue tells its old {gap.kind}")
     if gap.provider == history.SIMULATED:
         return _repair_simulated(gap, turn)
-    if gap.provider not in history.VENUES:
+    if not history.has_trades(gap.provider):
         return Outcome(Gap.Status.UNFILLABLE, f"{gap.provider} gives no history of its trades")
     problems = []
     targets = _targets(gap)
@@ -328,7 +328,7 @@ def heal_last_days() -> int:
 
 
 def _venues() -> list[str]:
-    return [provider for provider in control.running() if provider in history.VENUES]
+    return [provider for provider in control.running() if history.has_trades(provider)]
 
 
 def _record_holes(provider: str, symbol: str, instrument_id: int, since: dt.datetime, now: dt.datetime) -> int:

@@ -304,7 +304,9 @@ HEAL_HOLE_MAX_TRADES = env.int("HEAL_HOLE_MAX_TRADES", 1_000_000)
 BACKFILL_LANES = env.int("BACKFILL_LANES", 2)
 BACKFILL_BUDGET_WAIT_S = env.float("BACKFILL_BUDGET_WAIT_S", 20.0)
 # A chunk whose worker has said nothing for so long was left by a killed one, and is taken up again.
-BACKFILL_SILENCE_S = env.float("BACKFILL_SILENCE_S", 60.0)
+BACKFILL_SILENCE_S = env.float("BACKFILL_SILENCE_S", 120.0)
+# How often workers are asked for chunks that wait; a request that none takes in this time runs out.
+BACKFILL_ASK_INTERVAL_S = env.float("BACKFILL_ASK_INTERVAL_S", 30.0)
 BACKFILL_MAX_ATTEMPTS = env.int("BACKFILL_MAX_ATTEMPTS", 8)
 BACKFILL_RETRY_MIN_S = env.float("BACKFILL_RETRY_MIN_S", 5.0)
 BACKFILL_RETRY_MAX_S = env.float("BACKFILL_RETRY_MAX_S", 600.0)
