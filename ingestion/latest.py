@@ -107,14 +107,22 @@ def _quality(latest: Latest, now_us: int, fresh_us: int, calendars: Calendars | 
     if latest.suspect:
         return SUSPECT
     age_us = now_us - latest.as_of_us
+    if age_us <= fresh_us and latest.delay_s == 0:
+        return LIVE
+    if calendars is not None and not calendars.is_open(name, now_us):
+        session = calendars.last_session(name, now_us)
+        return CLOSED if session is not None and latest.as_of_us >= session.open_us else STALE
     if age_us <= fresh_us + latest.delay_s * 1e6:
-        return LIVE if age_us <= fresh_us and latest.delay_s == 0 else DELAYED
-    if calendars is None or calendars.is_open(name, now_us):
-        last_us = calendars.last_close_us(name, now_us) if calendars else None
-        newest_close = latest.delay_s >= END_OF_DAY_S and last_us is not None and latest.as_of_us >= last_us
-        return DELAYED if newest_close else STALE
-    session = calendars.last_session(name, now_us)
-    return CLOSED if session is not None and latest.as_of_us >= session.open_us else STALE
+        return DELAYED
+    ends_the_day = latest.delay_s >= END_OF_DAY_S
+    return DELAYED if ends_the_day and _is_of_last_session(latest, now_us, calendars, name) else STALE
+
+
+def _is_of_last_session(latest: Latest, now_us: int, calendars: Calendars | None, name: str) -> bool:
+    """Whether it is of the newest session that is over."""
+    close_us = calendars.last_close_us(name, now_us) if calendars else None
+    session = None if calendars is None or close_us is None else calendars.last_session(name, close_us - 1)
+    return session is not None and latest.as_of_us >= session.open_us
 
 
 def load(source: str) -> dict[int, Latest]:

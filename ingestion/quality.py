@@ -133,7 +133,7 @@ def _bar_reason(bar: VenueBar) -> Reason | None:
     # Chained comparisons are false for NaN.
     if not (0 < bar.low < PRICE_LIMIT and bar.high < PRICE_LIMIT):
         return Reason.BAD_PRICE
-    if not (0 <= bar.volume < QUANTITY_LIMIT and 0 <= (bar.quote_volume or 0) < QUANTITY_LIMIT):
+    if not (0 <= (bar.volume or 0) < QUANTITY_LIMIT and 0 <= (bar.quote_volume or 0) < QUANTITY_LIMIT):
         return Reason.BAD_QUANTITY
     inside = bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high
     return None if inside and (bar.trades or 0) >= 0 else Reason.BAD_BAR

@@ -6,13 +6,14 @@ from typing import Any
 
 from celery import shared_task
 
-from ingestion import archive, control, http, listings, partitions, polling, sessions, store, watchlists
+from ingestion import archive, control, fx, http, listings, partitions, polling, sessions, store, watchlists
 
 # Celery looks for tasks in this module alone.
 from ingestion.backfill import backfill_chunk, resume_backfills
 from ingestion.listener import listen
 from ingestion.repair import heal_gaps, heal_last_days, request_histories
 from ingestion.rest.listing import ListingError
+from ingestion.rest.quoted import Unreadable
 from ingestion.writer import persist
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "refresh_instruments",
     "request_histories",
     "resume_backfills",
+    "update_fx_rates",
     "want_watched",
 ]
 
@@ -96,3 +98,13 @@ def poll_quotes(source: str) -> dict[str, Any]:
     """One round of a poller: ask for what is wanted and can have changed. Two at once are one."""
     done = polling.poll(source)
     return {"due": done.due, "asked": done.asked, "moved": done.moved, "failed": done.failed, "stopped": done.stopped}
+
+
+@shared_task(name="ingestion.update_fx_rates", ignore_result=True, acks_late=True)
+def update_fx_rates() -> int:
+    """Bring in the daily exchange rates of the last days. Re-running changes nothing. Returns how many were new."""
+    try:
+        return fx.update_recent().new
+    except (http.OverBudget, http.Unreachable, http.Refused, Unreadable) as error:
+        logger.warning("no exchange rates: %s", error)  # the next run looks back over this one
+        return 0

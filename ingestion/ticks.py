@@ -98,7 +98,7 @@ class VenueBar(msgspec.Struct, frozen=True, gc=False):
     """A candle as the venue made it. Stored beside ours, never mixed with them. `interval` is one of ours, as `5m`.
 
     final: the venue says that it is closed; one that never says so leaves that to the next bar's beginning.
-    None: the venue does not tell.
+    None: nobody tells.
     """
 
     symbol: str
@@ -109,7 +109,7 @@ class VenueBar(msgspec.Struct, frozen=True, gc=False):
     high: float
     low: float
     close: float
-    volume: float
+    volume: float | None
     quote_volume: float | None = None
     trades: int | None = None
     final: bool = False
