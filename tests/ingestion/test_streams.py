@@ -1,5 +1,8 @@
 """`start_realtime_streams` as a process: a listener and a writer, from a venue's frames to the disk."""
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,9 +15,13 @@ from ingestion.models import Gap
 from ingestion.store import to_us
 from tests.ingestion.market import make_instrument
 from tests.ingestion.rows import stored
-from tests.processes import ROOT, Process, wait_for
+from tests.processes import ROOT, Process, started, wait_for
 from tests.services import OwnServices
 from tests.venues.binance import BinanceVenue
+from tests.venues.finnhub import KEY, FinnhubVenue
+from worker import queues
+
+STARTUP_S = 60.0  # a process's first seconds are long on a busy machine
 
 pytestmark = pytest.mark.flow
 
@@ -32,22 +39,25 @@ def own_redis(tmp_path):
 def streams(tick_tables, own_redis, tmp_path):
     """The command against a venue; (venue, process)."""
     make_instrument("BTC-USDT", binance="BTCUSDT")
-    database = connection.settings_dict
-    url = f"postgresql://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
     with BinanceVenue(["BTCUSDT"]) as venue:
         process = Process(
             [sys.executable, "manage.py", "start_realtime_streams", "--binance"],
             tmp_path / "log",
-            DATABASE_URL=url,
-            REDIS_URL=own_redis.redis.url,
+            **_environment(own_redis),
             BINANCE_WS_URL=venue.ws_url,
             FEEDS="binance",
         )
         try:
-            wait_for(lambda: venue.subscribed("btcusdt@trade"), 30, "a subscription")
+            wait_for(lambda: venue.subscribed("btcusdt@trade"), STARTUP_S, "a subscription")
             yield venue, process
         finally:
             process.kill()
+
+
+def _environment(own_redis):
+    database = connection.settings_dict
+    place = f"{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
+    return {"DATABASE_URL": f"postgresql://{place}", "REDIS_URL": own_redis.redis.url}
 
 
 def on_disk():
@@ -99,38 +109,69 @@ def test_a_killed_redis_costs_only_what_is_recorded_as_a_gap(streams, own_redis,
 
 @pytest.mark.parametrize(
     ("flags", "why"),
-    [
-        (["--kraken"], "kraken"), (["--coinbase", "--binance"], "coinbase"), (["--finnhub"], "finnhub"),
-        (["--call-planner"], "pollers"), (["--workers", "3"], "pollers"),
-    ],
-)  # fmt: skip
-def test_what_is_not_there_is_refused(flags, why):
+    [(["--workers", "3"], "--call-planner"), (["--call-planner", "--workers", "0"], "at least one"), ([], "FEEDS")],
+)
+def test_what_makes_no_sense_is_refused(flags, why, settings):
+    settings.FEEDS = []
     with pytest.raises(CommandError, match=why):
         call_command("start_realtime_streams", *flags)
 
 
+def test_a_feed_that_there_is_not_is_refused(settings):
+    settings.FEEDS = ["nyse"]
+    with pytest.raises(CommandError, match="nyse"):
+        call_command("start_realtime_streams")
+
+
 def test_a_refusal_is_an_exit_code():
     done = subprocess.run(
-        [sys.executable, "manage.py", "start_realtime_streams", "--kraken"],
+        [sys.executable, "manage.py", "start_realtime_streams", "--workers", "3"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode != 0
-    assert "kraken" in done.stderr
+    assert "--call-planner" in done.stderr
 
 
 def test_detached_it_asks_the_workers(own_prefix, capsys, settings):
     from worker.celery import app
 
-    settings.FEEDS = ["simulated"]
+    settings.FEEDS, settings.POLLERS = ["simulated"], ["yahoo"]
     with app.connection_for_write() as broker:
-        before = _waiting(broker)
-        call_command("start_realtime_streams", "--detach")
-        assert _waiting(broker) == before + 2
-        broker.default_channel.queue_purge("resident")
-    assert "simulated:0" in capsys.readouterr().out
+        for queue in (queues.RESIDENT, queues.POLLING):
+            broker.default_channel.queue_purge(queue)
+        call_command("start_realtime_streams", "--call-planner", "--detach")
+        assert [_waiting(broker, queue) for queue in (queues.RESIDENT, queues.POLLING)] == [2, 1]
+        for queue in (queues.RESIDENT, queues.POLLING):
+            broker.default_channel.queue_purge(queue)
+    told = capsys.readouterr().out
+    assert "simulated:0" in told
+    assert "yahoo" in told
 
 
-def _waiting(broker):
-    from worker import queues
+def _waiting(broker, queue):
+    return broker.default_channel._size(queue)
 
-    return broker.default_channel._size(queues.RESIDENT)
+
+def test_a_frozen_listener_that_wakes_up_does_not_end_its_successors_connection(tick_tables, own_redis, tmp_path):
+    """Finnhub ends the older of two connections: whoever lost the lease must never open another one."""
+    make_instrument("AAPL", kind="stock", currency="USD", finnhub="AAPL")
+    with FinnhubVenue(["AAPL"]) as venue, contextlib.ExitStack() as running:
+        environment = _environment(own_redis) | {
+            "FINNHUB_WS_URL": venue.ws_url, "FINNHUB_API_KEY": KEY, "FEEDS": "finnhub",
+        }  # fmt: skip
+        command = [sys.executable, "manage.py", "start_realtime_streams", "--finnhub"]
+        frozen = running.enter_context(started(command, tmp_path / "frozen", **environment))
+        wait_for(lambda: venue.subscribed("AAPL"), STARTUP_S, "the first's subscription")
+        os.kill(frozen.popen.pid, signal.SIGSTOP)
+        second = running.enter_context(started(command, tmp_path / "second", **environment))
+        wait_for(lambda: len(venue.clients) == 2 and venue.subscribed("AAPL"), STARTUP_S, "the second's subscription")
+        venue.violations.clear()  # the first was open: nobody could close it
+        os.kill(frozen.popen.pid, signal.SIGCONT)
+        wait_for(lambda: frozen.says("ingestion.listen:finnhub:0 has ended"), 20, "the first to notice")
+        venue.live(per_s=50)
+        before = len(venue.sent)
+        wait_for(lambda: len(venue.sent) > before + 100, 10, "the second to go on")
+        assert (len(venue.clients), len(venue.open_clients), venue.violations) == (2, 1, [])
+        second.kill()
+        wait_for(lambda: len(venue.clients) == 3 and venue.subscribed("AAPL"), 15, "the first to take over again")
+        assert venue.violations == []

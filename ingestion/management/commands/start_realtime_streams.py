@@ -1,8 +1,9 @@
-"""The listeners, in the foreground: what a systemd unit runs."""
+"""The listeners, and on request the pollers, in the foreground: what a systemd unit runs."""
 
 import logging
 import signal
 import threading
+import time
 from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +11,10 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
-from ingestion import tasks
-from ingestion.providers import SOURCES
+from ingestion import control, polling, status, tasks
 from worker.resident import drain_all, registry
 from worker.tasks import ask
 
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 ASKED = ("binance", "simulated", "finnhub", "coinbase", "kraken")
 RETRY_S = 1.0
+WORKERS = 2
+RESIDENTS = (tasks.listen, tasks.persist)
 
 
 class Command(BaseCommand):
@@ -32,28 +35,36 @@ class Command(BaseCommand):
         for provider in ASKED:
             parser.add_argument(f"--{provider}", action="store_true", help=f"listen to {provider}")
         parser.add_argument("--call-planner", action="store_true", help="also run the pollers")
-        parser.add_argument("--workers", type=int, metavar="N", help="how many pollers at a time, with --call-planner")
+        parser.add_argument(
+            "--workers", type=int, metavar="N", help=f"how many pollers at a time, with --call-planner ({WORKERS})"
+        )
         parser.add_argument("--detach", action="store_true", help="ask the workers to do it, and exit")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["call_planner"] or options["workers"] is not None:
-            raise CommandError("There are no pollers in this version: --call-planner and --workers are of no use yet.")
-        shards = [f"{provider}:0" for provider in _providers(options)]
+        if options["workers"] is not None and not options["call_planner"]:
+            raise CommandError("--workers says how many pollers run at a time: it goes with --call-planner.")
+        if options["workers"] is not None and options["workers"] < 1:
+            raise CommandError("--workers needs at least one.")
+        shards = [status.shard_of(provider) for provider in _providers(options)]
+        sources = list(settings.POLLERS) if options["call_planner"] else []
         if options["detach"]:
-            self._detach(shards)
+            self._detach(shards, sources)
         else:
-            self._stay(shards)
+            self._stay(shards, sources, options["workers"] or WORKERS)
 
-    def _detach(self, shards: list[str]) -> None:
-        for shard in shards:
-            try:
+    def _detach(self, shards: list[str], sources: list[str]) -> None:
+        try:
+            for shard in shards:
                 for name in ("ingestion.listen", "ingestion.persist"):
                     ask(registry[name], shard)
-            except (OperationalError, redis.RedisError) as error:
-                raise CommandError(f"The broker cannot be reached: {error}") from error
-            self.stdout.write(f"asked the workers to listen to {shard}")
+                self.stdout.write(f"asked the workers to listen to {shard}")
+            for source in sources:
+                tasks.poll_quotes.apply_async((source,), expires=settings.REALTIME_UPDATE_INTERVAL_S)
+                self.stdout.write(f"asked the workers to poll {source}")
+        except (OperationalError, redis.RedisError) as error:
+            raise CommandError(f"The broker cannot be reached: {error}") from error
 
-    def _stay(self, shards: list[str]) -> None:
+    def _stay(self, shards: list[str], sources: list[str], workers: int) -> None:
         ending = threading.Event()
 
         def end(*_: object) -> None:
@@ -62,14 +73,15 @@ class Command(BaseCommand):
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)
-        works = [(task, shard) for shard in shards for task in (tasks.listen, tasks.persist)]
-        threads = [
-            threading.Thread(target=_keep, args=(task, shard, ending), name=f"{task.name} {shard}")
-            for task, shard in works
-        ]
+        turns = threading.Semaphore(workers)
+        works = [(f"{task.name} {shard}", _keep, (task, shard, ending)) for shard in shards for task in RESIDENTS]
+        polls = [(f"poll {source}", _poll, (source, ending, turns)) for source in sources]
+        threads = [threading.Thread(target=work, args=given, name=name) for name, work, given in [*works, *polls]]
         for thread in threads:
             thread.start()
         self.stdout.write(f"listening to {', '.join(shards)}; SIGTERM or Ctrl-C ends it")
+        if sources:
+            self.stdout.write(f"polling {', '.join(sources)}, {workers} at a time")
         self.stdout.flush()
         for thread in threads:
             thread.join()
@@ -78,9 +90,9 @@ class Command(BaseCommand):
 
 def _providers(options: dict[str, Any]) -> list[str]:
     named = [provider for provider in ASKED if options[provider]] or list(settings.FEEDS)
-    missing = [provider for provider in named if provider not in SOURCES]
+    missing = [provider for provider in named if provider not in control.available()]
     if missing:
-        raise CommandError(f"Not available in this version: {', '.join(missing)}. There are {', '.join(SOURCES)}.")
+        raise CommandError(f"Not available: {', '.join(missing)}. There are {', '.join(control.available())}.")
     if not named:
         raise CommandError("FEEDS is empty, and no feed is named.")
     return named
@@ -94,3 +106,20 @@ def _keep(task: Callable[[str], None], shard: str, ending: threading.Event) -> N
         except Exception:
             logger.exception("%s failed; starting again", threading.current_thread().name)
         ending.wait(RETRY_S)
+
+
+def _poll(source: str, ending: threading.Event, turns: threading.Semaphore) -> None:
+    """One round after the other, each when it is its turn; no more often than the interval."""
+    while not ending.is_set():
+        began = time.monotonic()
+        with turns:
+            if ending.is_set():
+                return
+            close_old_connections()
+            try:
+                polling.poll(source)
+            except Exception:
+                logger.exception("polling %s failed; the next round comes", source)
+            finally:
+                close_old_connections()
+        ending.wait(max(RETRY_S, settings.REALTIME_UPDATE_INTERVAL_S - (time.monotonic() - began)))
