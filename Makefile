@@ -51,6 +51,7 @@ bench: environment ## The measures of docs/performance.md, as ratios within one 
 	$(VENV)/python -m tests.bench.ingest
 	$(VENV)/python -m tests.bench.listener
 	$(VENV)/python -m tests.bench.fanout
+	$(VENV)/python -m tests.bench.storage
 	$(VENV)/python -m tests.bench.decode
 
 frontend-check: ## Types, style and tests of the front end

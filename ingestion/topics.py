@@ -180,9 +180,12 @@ def book_payload(instrument: Instrument, now_us: int) -> payloads.Payload:
 
 
 def newest_bar(instrument_id: int, interval: str) -> Bar | None:
-    """The bar in progress as the best source's listener last told it, or the newest on disk where that is newer."""
+    """The bar in progress as the best source's listener last told it, or the newest on disk where that is newer.
+
+    Of a session always the stored one: the listener's day is UTC's, and has what was traded before and after hours.
+    """
     stored = store.candles(instrument_id, interval, limit=1)
-    found = latest.get([instrument_id]).get(instrument_id)
+    found = None if store.by_sessions(instrument_id, interval) else latest.get([instrument_id]).get(instrument_id)
     told = _told_bar(found.source, instrument_id, interval) if found is not None else None
     if told is None or (stored and stored[-1].time_us > told.time_us):
         return stored[-1] if stored else None

@@ -4,7 +4,7 @@ Times in and out are integers, microseconds since 1970, UTC (`…_us`), unless a
 Functions that write belong to one transaction of the caller's, except where they say so.
 """
 
-from ingestion.store.bars import best_source, candles, final_candles_since, rolled_up
+from ingestion.store.bars import best_source, by_sessions, candles, final_candles_since, rolled_up
 from ingestion.store.faults import quarantine, record_gap, trim_quarantine
 from ingestion.store.kind import NATIVE, TIMESCALE, storage_kind
 from ingestion.store.life import (
@@ -53,6 +53,7 @@ __all__ = [
     "advance",
     "apply_policies",
     "best_source",
+    "by_sessions",
     "candles",
     "claim",
     "copy_candles",

@@ -74,6 +74,11 @@ def candles(
     return _adjusted(asked, found, adjust)
 
 
+def by_sessions(instrument_id: int, interval: str) -> bool:
+    """Whether these bars of the instrument are sessions of its exchange, instead of the days of UTC."""
+    return bool(_daily_calendar(instrument_id, interval))
+
+
 def _daily_calendar(instrument_id: int, interval: str) -> str:
     if interval != "1d":
         return ""

@@ -7,6 +7,7 @@ from django.db import connection
 
 from ingestion.journal import Gap
 from ingestion.models import Quarantined
+from ingestion.providers import provider_of
 from ingestion.store.times import to_datetime
 
 
@@ -19,7 +20,7 @@ def record_gap(shard: str, gap: Gap) -> None:
                ON CONFLICT (shard, cause, started_at) WHERE instrument_id IS NULL
                DO UPDATE SET ended_at = coalesce(excluded.ended_at, g.ended_at),
                              ticks = greatest(g.ticks, excluded.ticks)""",
-            [shard, shard.partition(":")[0], gap.reason, to_datetime(gap.from_us), until, gap.ticks],
+            [shard, provider_of(shard), gap.reason, to_datetime(gap.from_us), until, gap.ticks],
         )
 
 
