@@ -166,14 +166,14 @@ class FeedAdmin(RecordAdmin):
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """With what the listeners last told, read once a page."""
         page = super().get_changelist_instance(request)
-        told = self._told(request)
+        told = self._told(request, [feed.provider for feed in page.result_list])
         for feed in page.result_list:
             feed.told = told.get(feed.provider) or status.FeedStatus(feed.provider, f"{feed.provider}:0")
         return page
 
-    def _told(self, request: HttpRequest) -> dict[str, status.FeedStatus]:
+    def _told(self, request: HttpRequest, providers: list[str]) -> dict[str, status.FeedStatus]:
         try:
-            return {feed.provider: feed for feed in status.feeds()}
+            return {feed.provider: feed for feed in status.feeds(providers=providers)}
         except redis.RedisError as error:
             self.message_user(request, f"Redis cannot be reached: {error}", messages.ERROR)
             return {}

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -33,7 +34,7 @@ class Feeds(APIView):
     @extend_schema(operation_id="feeds_list", responses=page(FeedSchema))
     def get(self, request: Request) -> Response:
         """Every feed of this installation, as its listener last told, with what staff want of it."""
-        return results(_all())
+        return results(_all(request.user.is_staff))
 
 
 class OneFeed(APIView):
@@ -44,7 +45,7 @@ class OneFeed(APIView):
     @extend_schema(operation_id="feeds_retrieve", responses=FeedSchema)
     def get(self, request: Request, provider: str) -> Response:
         """As in the list."""
-        return Response(_one(provider))
+        return Response(_one(provider, request.user.is_staff))
 
     @extend_schema(operation_id="feeds_change", request=FeedAction, responses=FeedSchema)
     def post(self, request: Request, provider: str) -> Response:
@@ -58,49 +59,37 @@ class OneFeed(APIView):
             control.change(provider, given["action"], request.user, given["reason"], given["until"])
         except control.Refused as refused:
             raise serializers.ValidationError({refused.field: [str(refused)]}) from refused
-        return Response(_one(provider))
+        return Response(_one(provider, request.user.is_staff))
 
 
-def _one(provider: str) -> dict[str, Any]:
-    for feed in _all():
+def _one(provider: str, staff: bool) -> dict[str, Any]:
+    for feed in _all(staff):
         if feed["provider"] == provider:
             return feed
     raise NotFound(f"There is no feed “{provider}” here.")
 
 
-def _all() -> list[dict[str, Any]]:
+def _all(staff: bool) -> list[dict[str, Any]]:
     now_us = time.time_ns() // 1000
     wanted = {feed.provider: feed for feed in Feed.objects.select_related("changed_by")}
-    told = {feed.provider: feed for feed in status.feeds(now_us)}
+    providers = list(dict.fromkeys((*settings.FEEDS, *control.configured(), *wanted)))
     running = control.running()
-    providers = [*told, *(name for name in (*control.configured(), *wanted) if name not in told)]
-    return [
-        _feed(told.get(name) or status.FeedStatus(name, f"{name}:0"), wanted.get(name), name in running, now_us)
-        for name in dict.fromkeys(providers)
-    ]
+    told = status.feeds(now_us, providers)
+    return [_feed(feed, wanted.get(feed.provider), feed.provider in running, now_us, staff) for feed in told]
 
 
-def _feed(feed: status.FeedStatus, wanted: Feed | None, running: bool, now_us: int) -> dict[str, Any]:
+def _feed(feed: status.FeedStatus, wanted: Feed | None, running: bool, now_us: int, staff: bool) -> dict[str, Any]:
+    told = status.payload(feed, now_us)
+    if not staff:
+        # How its connections fare, in the words of their errors, is for those who run this.
+        told |= {"last_error": "", "connections": []}
     known = terms.of(feed.provider)
-    return {
-        "provider": feed.provider,
-        "state": feed.state,
+    return told | {
         "wanted": _wanted(wanted, running),
         "paused_until": wanted.paused_until if wanted is not None and not running else None,
         "reason": wanted.reason if wanted is not None else "",
         "changed_by": wanted.changed_by.get_username() if wanted is not None and wanted.changed_by else None,
         "changed_at": wanted.changed_at if wanted is not None else None,
-        "last_tick_age_s": feed.last_tick_age_s(now_us),
-        "ticks_per_s": feed.ticks_per_s,
-        "reconnects": feed.reconnects,
-        "gaps_open": feed.gaps_open,
-        "latency_ms": feed.latency_ms,
-        "symbols": feed.symbols,
-        "malformed": feed.malformed,
-        "quarantined": feed.quarantined,
-        "venue_errors": feed.venue_errors,
-        "dropped": feed.dropped,
-        "journal_full": feed.journal_full,
         "delay_s": known.delay_s,
         "terms": known.note,
     }

@@ -84,11 +84,23 @@ class BookSchema(serializers.Serializer):
     received_at = serializers.DateTimeField(allow_null=True)
 
 
+class ConnectionSchema(serializers.Serializer):
+    """One of a feed's sockets."""
+
+    state = serializers.CharField()
+    symbols = serializers.IntegerField()
+    reconnects = serializers.IntegerField()
+    age_s = serializers.FloatField(allow_null=True)
+    subscribed = serializers.IntegerField()
+    asked = serializers.IntegerField()
+    last_error = serializers.CharField()
+
+
 class FeedSchema(serializers.Serializer):
     """How a feed is doing, what staff want of it, and what its terms are."""
 
     provider = serializers.CharField()
-    state = serializers.CharField(help_text="connecting, subscribing, live, stale, draining or stopped")
+    state = serializers.CharField(help_text="refused, connecting, subscribing, live, stale, idle, draining or stopped")
     wanted = serializers.ChoiceField(choices=["running", "paused", "stopped"])
     paused_until = serializers.DateTimeField(allow_null=True)
     reason = serializers.CharField()
@@ -99,11 +111,19 @@ class FeedSchema(serializers.Serializer):
     reconnects = serializers.IntegerField()
     gaps_open = serializers.IntegerField()
     latency_ms = serializers.DictField(child=serializers.FloatField(), help_text="p50 and p99")
+    clock_skew_ms = serializers.FloatField()
     symbols = serializers.IntegerField()
     malformed = serializers.IntegerField()
     quarantined = serializers.IntegerField()
-    venue_errors = serializers.IntegerField()
     dropped = serializers.IntegerField()
     journal_full = serializers.BooleanField()
+    closed = serializers.BooleanField(help_text="all its markets are: silence is no trouble")
+    silent = serializers.ListField(child=serializers.CharField(), help_text="symbols that never said anything")
+    mute = serializers.ListField(child=serializers.CharField(), help_text="streams that said something and do not now")
+    refused = serializers.ListField(child=serializers.CharField(), help_text="what the venue does not give")
+    books = serializers.DictField(child=serializers.IntegerField(), help_text="how many are in which state")
+    snapshots_waiting = serializers.IntegerField()
+    last_error = serializers.CharField(help_text="for staff")
+    connections = ConnectionSchema(many=True, help_text="for staff")
     delay_s = serializers.FloatField(allow_null=True, help_text="how late its prices may be")
     terms = serializers.CharField()

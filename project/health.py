@@ -12,6 +12,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from ingestion import control
 from ingestion import status as feed_status
 from project.service import QUEUES
 from worker import lease, tasks
@@ -82,17 +83,18 @@ def workers() -> Check:
 
 
 def feeds() -> Check:
-    """Whether each feed's newest tick is young enough."""
+    """Whether the newest tick of each feed that should run is young enough; a closed market's may be older."""
     now_us = time.time_ns() // 1000
+    known = feed_status.feeds(now_us, control.running())
     told = {
         feed.provider: {"state": feed.state, "last_tick_age_s": _rounded(feed.last_tick_age_s(now_us))}
-        for feed in feed_status.feeds(now_us)
+        for feed in known
     }
-    late = sorted(name for name, feed in told.items() if not _is_young(feed["last_tick_age_s"]))
+    late = sorted(feed.provider for feed in known if not (feed.closed or _is_young(feed.last_tick_age_s(now_us))))
     return {"ok": not late, "late": late, "feeds": told}
 
 
-def _is_young(age_s: Any) -> bool:
+def _is_young(age_s: float | None) -> bool:
     return age_s is not None and age_s <= settings.READY_TICK_AGE_S
 
 

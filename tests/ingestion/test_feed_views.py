@@ -39,6 +39,13 @@ def test_they_tell_how_they_are(client, bob):
     assert set(simulated) == set(FeedSchema().fields)
 
 
+def test_the_words_of_its_errors_are_for_staff(client, bob, admin):
+    asyncio.run(status.tell(FeedStatus("binance", "binance:0", "live", at_us=now_us(), last_error="oh")))
+    for user, told in ((bob, ""), (admin, "oh")):
+        client.force_login(user)
+        assert client.get(f"{FEEDS}binance/").json()["last_error"] == told
+
+
 def test_staff_stop_pause_and_start_a_feed(client, admin):
     client.force_login(admin)
     stopped = post(client, "binance", action="stop", reason="maintenance").json()
