@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import shared_task
 
-from ingestion import archive, control, fx, http, listings, partitions, polling, sessions, store, watchlists
+from ingestion import archive, control, force, fx, http, listings, partitions, polling, sessions, store, watchlists
 
 # Celery looks for tasks in this module alone.
 from ingestion.backfill import backfill_chunk, resume_backfills
@@ -18,6 +18,7 @@ from ingestion.writer import persist
 
 __all__ = [
     "backfill_chunk",
+    "force_update",
     "heal_gaps",
     "heal_last_days",
     "keep_calendars",
@@ -108,3 +109,9 @@ def update_fx_rates() -> int:
     except (http.OverBudget, http.Unreachable, http.Refused, Unreadable) as error:
         logger.warning("no exchange rates: %s", error)  # the next run looks back over this one
         return 0
+
+
+@shared_task(name="ingestion.force_update", ignore_result=True, acks_late=True)
+def force_update(job_id: int) -> None:
+    """Do a forced price update; delivered twice, it goes on where it was."""
+    force.run(job_id)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from ingestion import backfill_views, feed_views, instrument_views, storage_views, views, watchlist_views
+from ingestion import backfill_views, feed_views, force_views, instrument_views, storage_views, views, watchlist_views
 
 urlpatterns = [
     path("instruments/", instrument_views.Instruments.as_view()),
@@ -17,6 +17,7 @@ urlpatterns = [
     path("storage/", storage_views.Storage.as_view()),
     path("feeds/", feed_views.Feeds.as_view()),
     path("feeds/<str:provider>/", feed_views.OneFeed.as_view()),
+    path("realtime/force_price_update/", force_views.ForcePriceUpdate.as_view()),
     path("backfills/", backfill_views.Backfills.as_view()),
     path("backfills/coverage/", backfill_views.Coverages.as_view()),
     path("backfills/<int:pk>/", backfill_views.OneBackfill.as_view()),
