@@ -76,7 +76,10 @@ class CoinbaseVenue(Venue):
         client.streams |= names
         fresh = [product for product in products if f"{channel}:{product}" in new]
         if channel == "market_trades":
-            return [*(self._trades_snapshot(product) for product in fresh), self._subscriptions(client)]
+            return [
+                *(frame for product in fresh for frame in self._trades_snapshot(product)),
+                self._subscriptions(client),
+            ]
         if channel == "level2":
             known = [product for product in fresh if self._book(product).update_id]
             return [self._subscriptions(client), *(self._book_snapshot(product) for product in known)]
@@ -163,12 +166,12 @@ class CoinbaseVenue(Venue):
         stream = f"market_trades:{product}" if stream is None else stream
         return self._frame(stream, "market_trades", [event], trades)
 
-    def _trades_snapshot(self, product: str) -> Frame:
-        """The latest hundred, of those that were told: the others are still to come."""
+    def _trades_snapshot(self, product: str) -> list[Frame]:
+        """The latest hundred, if any, of those that were told: the others are still to come."""
         waiting = len(self._untold.get(product, ()))
         trades = self.market.trades.get(product, [])
         told = trades[: len(trades) - waiting]
-        return self._trades(product, "snapshot", told[-TRADES_AT_ONCE:], stream="")
+        return [self._trades(product, "snapshot", told[-TRADES_AT_ONCE:], stream="")] if told else []
 
     def _book(self, product: str) -> Book:
         return self.market.open_book(product) if self.made_up else self.market.books[product]
@@ -227,7 +230,8 @@ class CoinbaseVenue(Venue):
             now = now_us()
             return 200, {"iso": iso(now), "epochSeconds": str(now // 10**6), "epochMillis": str(now // 1000)}, {}
         if call == "market/products":
-            products = [self._product(product) for product in self.market.symbols]
+            spot = arguments.get("product_type", "SPOT") == "SPOT"
+            products = [self._product(product) for product in self.market.symbols] if spot else []
             return 200, {"products": products, "num_products": len(products)}, {}
         if call == "market/product_book":
             return self._product_book(arguments.get("product_id", ""), int(arguments.get("limit", "50")))
