@@ -19,7 +19,7 @@ _FRESH: Final = f"{_RANGE} AND date_trunc('day', time, 'UTC') <> ALL (%(stale)s:
 _MINUTES_OF_STALE_DAYS: Final = f"""
 SELECT c.* FROM unnest(%(stale)s::timestamptz[]) AS day CROSS JOIN LATERAL (
     SELECT * FROM candle_1m
-    WHERE {_OF} AND time >= greatest(day, %(start)s) AND time < least(day + INTERVAL '1 day', %(end)s)) AS c
+    WHERE {_OF} AND time >= greatest(day, %(start)s) AND time < least(day + INTERVAL '1 day', %(end)s) OFFSET 0) AS c
 """
 # The hours that are still made of minutes, and those of the days that must be.
 _UNTIL: Final = "(SELECT until FROM candle_hour_until)"
@@ -71,10 +71,12 @@ def _rows(interval: str, some_stale: bool) -> str:
 
 
 _MINUTES_OF_GIVEN: Final = f"""
-SELECT c.*
+SELECT minutes.*
 FROM unnest(%(instruments)s::int4[], %(sources)s::int2[], %(starts)s::int8[]) AS given (i, s, start)
-JOIN candle_1m AS c ON c.instrument_id = given.i AND c.source = given.s
-  AND c.time >= {timestamp("given.start")} AND c.time < {timestamp("given.start")} + %(step)s
+CROSS JOIN LATERAL (
+    SELECT * FROM candle_1m AS c
+    WHERE c.instrument_id = given.i AND c.source = given.s
+      AND c.time >= {timestamp("given.start")} AND c.time < {timestamp("given.start")} + %(step)s OFFSET 0) AS minutes
 """
 
 
