@@ -7,6 +7,7 @@ changes nothing.
 
 import datetime as dt
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, Final
@@ -18,6 +19,7 @@ from django.utils import timezone
 
 from ingestion import http, symbols
 from ingestion.models import Instrument, VenueSymbol
+from ingestion.renames import Spell
 from ingestion.rest import binance_listing, coinbase_listing, finnhub_listing, kraken_listing
 from ingestion.rest.listing import Listing
 
@@ -216,6 +218,31 @@ def _instrument(listing: Listing, followed: bool) -> Instrument:
 def _row(provider: str, listing: Listing, instrument: Instrument, begins: dt.datetime | None) -> VenueSymbol:
     facts = {fact: getattr(listing, fact) for fact in FACTS}
     return VenueSymbol(provider=provider, symbol=listing.symbol, instrument=instrument, valid_from=begins, **facts)
+
+
+# --- Names over the years -------------------------------------------------------------------------------------
+
+
+def rename(provider: str, instrument: Instrument, spells: Iterable[Spell]) -> list[VenueSymbol]:
+    """Give the provider's names of the instrument their times; what else is known of a name stays.
+
+    Returns the names, oldest first. Raises ValidationError, changing nothing, where one was another instrument's then.
+    """
+    rows = []
+    with transaction.atomic():
+        had = defaultdict(list)
+        for row in VenueSymbol.objects.filter(provider=provider, instrument=instrument).order_by("valid_from"):
+            had[row.symbol].append(row)
+        for spell in spells:
+            # Of a name that comes back each spell is a row of its own.
+            known = had[spell.symbol]
+            new = VenueSymbol(provider=provider, instrument=instrument, symbol=spell.symbol)
+            row = known.pop(0) if known else new
+            row.valid_from, row.valid_until = spell.start, spell.until
+            row.full_clean(exclude=["instrument"])
+            row.save()
+            rows.append(row)
+    return rows
 
 
 # --- Storing --------------------------------------------------------------------------------------------------
