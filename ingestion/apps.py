@@ -1,4 +1,7 @@
 from django.apps import AppConfig
+from django.conf import settings
+
+from ingestion.providers import use_ccxt
 
 
 class IngestionConfig(AppConfig):
@@ -6,3 +9,6 @@ class IngestionConfig(AppConfig):
 
     name = "ingestion"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        use_ccxt(settings.FEEDS)

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from ingestion.models import Feed
 from ingestion.providers import PROVIDERS
+from ingestion.providers.ccxt_values import PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,8 @@ class Refused(Exception):
 
 def available() -> list[str]:
     """Every provider that can be listened to here."""
-    return ["simulated", *(name for name in PROVIDERS if name != "simulated")]
+    through_ccxt = [name for name in settings.FEEDS if name.startswith(PREFIX)]
+    return ["simulated", *(name for name in PROVIDERS if name != "simulated"), *through_ccxt]
 
 
 def configured() -> list[str]:

@@ -21,6 +21,7 @@ from typing import Any, Final
 import msgspec
 from django.conf import settings
 
+from ingestion.providers import provider_of
 from ingestion.ticks import LAYOUT_VERSION
 from worker.redis import async_client, client, key
 
@@ -176,7 +177,7 @@ class Journal:
     """The writing end, for the holder of a listener's lease. `token` is the lease's fencing token."""
 
     def __init__(self, name: str, token: int) -> None:
-        provider = name.partition(":")[0]
+        provider = provider_of(name)
         self.name, self.token = name, token
         shown = key("latest", provider), key("bars", provider), key("changes", name), key("book", provider)
         self.keys = [*_keys(name), *shown]

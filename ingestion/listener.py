@@ -18,14 +18,17 @@ import redis
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from ingestion import control, demand, opening, sessions, status, symbols
+from ingestion import control, demand, opening, precedence, sessions, status, symbols
 from ingestion.calendar import Calendars
+from ingestion.ccxt_feed import CcxtFeed
 from ingestion.feeds import Feed, VenueFeed
 from ingestion.hand_offs import HandOffs
 from ingestion.journal import START, Fenced, Gap, Journal, Outcome, Reader, parse_id
 from ingestion.models import Instrument
 from ingestion.pipeline import Batch, Pipeline
-from ingestion.providers import PROVIDERS
+from ingestion.precedence import Outranked
+from ingestion.providers import PROVIDERS, provider_of
+from ingestion.providers.ccxt_values import PREFIX
 from ingestion.providers.simulated_faults import Faults
 from ingestion.simulated_feed import SimulatedFeed
 from ingestion.snapshots import ByRest, Snapshots
@@ -60,6 +63,7 @@ class Following(NamedTuple):
     """Whom a listener follows, as the database and Redis say.
 
     wanted: the instruments that somebody watches, holds or has an alert on. calendars: what each trades by.
+    outranked: those of which a better source tells.
     """
 
     known: dict[str, Known]
@@ -67,12 +71,13 @@ class Following(NamedTuple):
     calendars: dict[int, str]
     sessions: Calendars
     halted: bool
+    outranked: Outranked
 
 
 @resident("ingestion.listen")
 async def listen(context: Context) -> None:
     """Listen to the provider of `context.shard` (such as `binance:0`) until told to drain, or staff stop the feed."""
-    provider = context.shard.partition(":")[0]
+    provider = provider_of(context.shard)
     following = await in_thread(_following, provider)
     if following.halted:
         logger.info("%s is stopped", context.shard)
@@ -109,12 +114,15 @@ class Listener:
         self._hand_offs = HandOffs(provider, pipeline)
         self._snapshots = self._by_rest()
         self._interest = pipeline.watched = Interest()
+        self.pipeline.outranked = following.outranked
         self._prefer()
 
     def _feed(self) -> Feed:
         if self.provider == "simulated":
             faults = Faults.parse(settings.SIMULATED_FAULTS)
             return SimulatedFeed(self.pipeline, settings.SIMULATED_SEED, settings.SIMULATED_TICKS_PER_S, faults, self)
+        if self.provider.startswith(PREFIX):
+            return CcxtFeed(self.provider, self.pipeline, self)
         base_url = getattr(settings, f"{self.provider.upper()}_WS_URL")
         key = getattr(settings, f"{self.provider.upper()}_API_KEY", "")
         return VenueFeed(PROVIDERS[self.provider], base_url, self.pipeline, self, key)
@@ -410,6 +418,7 @@ class Listener:
             self.pipeline.remember(await in_thread(opening.remembered, self.provider, fresh, _now_us()))
         self.pipeline.follow(known)
         self._prefer()
+        self.pipeline.outranked = following.outranked
         self.feed.follow(list(known))
 
     def _prefer(self) -> None:
@@ -429,7 +438,8 @@ def _following(provider: str) -> Following:
     known = symbols.followed(provider, wanted)
     instruments = Instrument.objects.in_bulk([instrument.id for instrument in known.values()])
     calendars = {pk: sessions.name_of(instrument) for pk, instrument in instruments.items()}
-    return Following(known, wanted, calendars, sessions.calendars(), control.is_halted(provider))
+    outranked = precedence.outranked(provider, list(instruments), _now_us())
+    return Following(known, wanted, calendars, sessions.calendars(), control.is_halted(provider), outranked)
 
 
 def _last_entry_us(shard: str) -> int | None:

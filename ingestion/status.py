@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from django.conf import settings
 
+from ingestion.providers import provider_of
 from worker.redis import async_client, client, key
 
 STOPPED: Final = "stopped"
@@ -155,7 +156,7 @@ def feeds(now_us: int | None = None, providers: Sequence[str] | None = None) -> 
 
 def _judged(shard: str, value: bytes | None, now_us: int) -> FeedStatus:
     if value is None:
-        return FeedStatus(shard.partition(":")[0], shard)
+        return FeedStatus(provider_of(shard), shard)
     status = _decode(value)
     told_ago_s = (now_us - status.at_us) / 1e6
     mute = not status.closed and now_us - status.last_tick_us > settings.PRICE_FRESH_S * 1e6

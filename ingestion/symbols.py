@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from ingestion.models import Instrument, VenueSymbol
 from ingestion.providers import PROVIDERS
+from ingestion.providers.ccxt_values import PREFIX
 
 CACHE_TTL_S: Final = 5.0
 CACHE_MAX_NAMES: Final = 10_000
@@ -196,7 +197,16 @@ def followed(provider: str, wanted: Iterable[int]) -> dict[str, Known]:
 def _names(provider: str) -> list[tuple[str, Instrument]]:
     if provider == "simulated":
         return [(row.symbol, row) for row in Instrument.objects.all()]
+    if provider.startswith(PREFIX):
+        return _through_ccxt(provider)
     return [(row.symbol, row.instrument) for row in current(provider)]
+
+
+def _through_ccxt(provider: str) -> list[tuple[str, Instrument]]:
+    """ccxt calls BTC-USDT `BTC/USDT` on every exchange; rows of our own come first."""
+    rows = {row.instrument_id: (row.symbol, row.instrument) for row in current(provider)}
+    pairs = Instrument.objects.filter(kind=Instrument.Kind.CRYPTO, symbol__contains="-")
+    return [rows.get(pair.pk) or (pair.symbol.replace("-", "/", 1), pair) for pair in pairs]
 
 
 def _known(instrument: Instrument) -> Known:

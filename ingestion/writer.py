@@ -21,11 +21,11 @@ from django.conf import settings
 from django.db import connection, transaction
 from psycopg2.errors import ProtocolViolation, UniqueViolation
 
-from ingestion import candles, payloads, store
+from ingestion import candles, payloads, precedence, store
 from ingestion.candles import INTERVALS, MINUTE_US, Bar, bucket_us
 from ingestion.journal import START, Entry, Fenced, Reader, parse_id
 from ingestion.models import Instrument
-from ingestion.providers import SOURCE_NAMES, SOURCES
+from ingestion.providers import SOURCE_NAMES, SOURCES, provider_of
 from ingestion.store import Key, Position
 from ingestion.ticks import LAYOUT_VERSION, POSTGRES_EPOCH_US, QUOTE_DTYPE, TRADE_DTYPE
 from streaming.protocol import Message
@@ -150,7 +150,7 @@ class Writer:
         position = store.claim(self.shard, self.token)
         if position.token > self.token:
             raise Fenced(self.shard, self.token, position.token)
-        source = SOURCES.get(self.shard.partition(":")[0])
+        source = SOURCES.get(provider_of(self.shard))
         if self.live and source is not None:
             self.open.update(store.open_keys(source))
             self._remember_longer(store.newest_minutes(source, store.to_datetime(self.clock() - DAY_US)))
@@ -320,8 +320,22 @@ def announce(bars: Sequence[Bar], now_us: int) -> None:
     recent = [bar for bar in bars if bar.time_us + INTERVALS[bar.interval] >= since_us]
     if recent:
         names = Instrument.objects.in_bulk({bar.instrument_id for bar in recent})
-        known = [(bar, names[bar.instrument_id].symbol) for bar in recent if bar.instrument_id in names]
+        spoken = _of_who_speaks(recent, now_us)
+        known = [(bar, names[bar.instrument_id].symbol) for bar in spoken if bar.instrument_id in names]
         publish([_message(bar, symbol, now_us) for bar, symbol in known])
+
+
+def _of_who_speaks(bars: Sequence[Bar], now_us: int) -> list[Bar]:
+    """Those of the source that tells of the instrument now; all of them while Redis cannot be asked which that is."""
+    silent: set[tuple[int, int]] = set()
+    try:
+        for source in {bar.source for bar in bars}:
+            ids = sorted({bar.instrument_id for bar in bars if bar.source == source})
+            outranked = precedence.outranked(SOURCE_NAMES[source], ids, now_us)
+            silent |= {(source, instrument_id) for instrument_id in outranked.prices}
+    except redis.RedisError:
+        return list(bars)
+    return [bar for bar in bars if (bar.source, bar.instrument_id) not in silent]
 
 
 def _news_since_us(now_us: int) -> int:

@@ -24,6 +24,7 @@ from ingestion.providers import (
     VenueError,
 )
 from ingestion.providers.binance import decode, guess_symbol
+from ingestion.providers.ccxt_values import CCXT_SOURCES
 from ingestion.rest.call import Call
 from ingestion.ticks import (
     BUY,
@@ -335,7 +336,8 @@ def test_a_symbol_is_split_at_its_longest_known_quote_currency(symbol, parts):
 
 
 def test_sources_have_one_number_each():
-    assert {SOURCE_NAMES[number]: number for number in SOURCE_NAMES} == SOURCES
+    assert {SOURCE_NAMES[number]: number for number in SOURCE_NAMES} == SOURCES | CCXT_SOURCES
+    assert len(SOURCE_NAMES) == len(SOURCES | CCXT_SOURCES)
     assert all(PROVIDERS[name].source == SOURCES[name] for name in PROVIDERS)
 
 
