@@ -6,15 +6,16 @@ What is shown is also kept in Redis (hash `book:<source>`, field instrument id),
 """
 
 import logging
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from django.conf import settings
 
+from ingestion import markets
 from ingestion.orderbook import LIVE, STALE, SYNCING, VOID, Book, BookView, Outcome, RestBook, make
 from ingestion.providers import SOURCES, BookRule
-from ingestion.symbols import source_rank
 from ingestion.ticks import BookDelta, Quote
 from worker import metrics
 from worker.redis import client, key
@@ -96,12 +97,12 @@ class Books:
 
     def follow(self, symbols: Iterable[str]) -> None:
         """Keep books of these, and no others."""
-        wanted = set(symbols)
-        for gone in self._places.keys() - wanted:
+        wanted = dict.fromkeys(symbols)
+        for gone in self._places.keys() - wanted.keys():
             del self._places[gone]
-        self._changed &= wanted
-        self._unkept &= wanted
-        for symbol in wanted - self._places.keys():
+        self._changed &= wanted.keys()
+        self._unkept &= wanted.keys()
+        for symbol in [symbol for symbol in wanted if symbol not in self._places]:
             self._places[symbol] = place = _Place(self._make(), self._now_us)
             self._await_snapshot(place)
 
@@ -337,23 +338,37 @@ def judged(view: BookView, now_us: int) -> BookView:
 def load(instrument_id: int, now_us: int) -> BookView | None:
     """The best source's book of the instrument as its listener last kept it; None where none is known.
 
-    A live one beats a stale one, and that one in the making; among live ones SOURCE_ORDER decides, else the newest.
+    A live one beats a stale one, and that one in the making; among live ones the instrument's order of sources decides,
+    else the newest.
     """
+    return load_all([instrument_id], now_us).get(instrument_id)
+
+
+def load_all(instrument_ids: Sequence[int], now_us: int) -> dict[int, BookView]:
+    """As `load`, of those of the instruments that have a book."""
     forgotten_us = now_us - settings.BOOK_KEEP_S * 1_000_000
-    views = [judged(view, now_us) for view in _kept(instrument_id)]
-    known = [view for view in views if view.status == SYNCING or view.received_us >= forgotten_us]
-    return min(known, key=_rank, default=None)
+    best: dict[int, BookView] = {}
+    for instrument_id, views in _kept(instrument_ids).items():
+        known = [judged(view, now_us) for view in views if view.status == SYNCING or view.received_us >= forgotten_us]
+        if known:
+            best[instrument_id] = min(known, key=partial(_rank, markets.of(instrument_id)))
+    return best
 
 
-def _rank(view: BookView) -> tuple[int, int, int]:
+def _rank(market: markets.Market, view: BookView) -> tuple[int, int, int]:
     if view.status == LIVE:
-        return STATUS_RANK[LIVE], source_rank(view.source), 0
-    return STATUS_RANK[view.status], -view.received_us, source_rank(view.source)
+        return STATUS_RANK[LIVE], market.rank(view.source), 0
+    return STATUS_RANK[view.status], -view.received_us, market.rank(view.source)
 
 
-def _kept(instrument_id: int) -> list[BookView]:
+def _kept(instrument_ids: Sequence[int]) -> dict[int, list[BookView]]:
+    """What each source's listener kept of each."""
+    fields = [str(i) for i in instrument_ids]
+    if not fields:
+        return {}
     with client().pipeline(transaction=False) as pipe:
         for source in SOURCES:
-            pipe.hget(key("book", source), str(instrument_id))
+            pipe.hmget(key("book", source), fields)
         answers: list[Any] = pipe.execute()
-    return [_decode(answer) for answer in answers if answer is not None]
+    by_instrument = zip(instrument_ids, zip(*answers, strict=True), strict=True)
+    return {i: [_decode(value) for value in values if value is not None] for i, values in by_instrument}

@@ -22,6 +22,7 @@ from ingestion.holes import Hole, TradeIds
 from ingestion.journal import Flush
 from ingestion.latest import Change, Latest, encode, judged, pack_changes
 from ingestion.orderbook import whole
+from ingestion.precedence import Outranked
 from ingestion.providers import (
     BARS,
     BOOK,
@@ -129,7 +130,7 @@ class Pipeline:
     books: None where nothing but whole books ever comes.
 
     `full` may be set to what is to be called while LISTENER_FLUSH_MAX_TICKS or more wait; `watched` to the topics that
-    somebody watches: others are not told.
+    somebody watches, and `outranked` to the instruments of which a better source tells: others are not told.
     """
 
     def __init__(
@@ -151,6 +152,7 @@ class Pipeline:
         self._fresh_us, self._live, self._counts_trades = fresh_us, live, counts_trades
         self.books = books or Books(source, None)
         self.watched: Container[str] | None = None
+        self.outranked = Outranked()
         self.flush_ticks = settings.LISTENER_FLUSH_MAX_TICKS
         self.full: Callable[[], None] = _nobody
         self._known: dict[str, Known] = {}
@@ -507,11 +509,14 @@ class Pipeline:
     # --- Telling ----------------------------------------------------------------------------------------------
 
     def _watched(self, prefix: str, known: Known, suffix: str = "") -> bool:
+        """Whether to tell of it now: somebody listens, and no better source speaks."""
+        if known.id in (self.outranked.books if prefix == "book" else self.outranked.prices):
+            return False
         return self.watched is None or f"{prefix}:{known.symbol}{suffix}" in self.watched
 
     def _watched_of(self, prefix: str, waiting: dict[int, T]) -> tuple[dict[int, T], dict[int, T]]:
         """What is to be told now, by instrument, and what goes on waiting."""
-        if self.watched is None:
+        if self.watched is None and not self.outranked.prices:
             return waiting, {}
         due = {i: value for i, value in waiting.items() if self._watched(prefix, self._by_id[i])}
         return due, {i: value for i, value in waiting.items() if i not in due}
@@ -548,7 +553,8 @@ class Pipeline:
 
     def _book_messages(self, now_us: int) -> list[Message]:
         self.books.heard(self.last_tick_us)
-        changed = {symbol for symbol in (*self._untold_books, *self.books.take_changed(now_us)) if symbol in self.books}
+        waiting = (*self._untold_books, *self.books.take_changed(now_us))
+        changed = {symbol for symbol in waiting if symbol in self.books and not self.books[symbol].crossed}
         told = [(known, symbol) for symbol in changed if self._watched("book", known := self._known[symbol])]
         self._untold_books = changed - {symbol for _, symbol in told}
         return [

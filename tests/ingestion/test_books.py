@@ -256,7 +256,7 @@ def test_changed_books_are_kept_every_now_and_then(settings):
 
 
 @pytest.fixture
-def kept():
+def kept(db):
     """Keep a view of instrument 77 for a source; all are removed afterwards."""
     used = []
 
