@@ -5,6 +5,7 @@ import json
 import random
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ from ingestion.ticks import (
     pack_trades,
     unpack_trades,
 )
-from tests.ingestion.recordings import expected, frames
+from tests.ingestion.recordings import answers, expected, frames, quoted, recording, stamped
 
 BINANCE = PROVIDERS["binance"]
 FRAMES = Path(__file__).parent.parent / "frames" / "binance"
@@ -402,3 +403,81 @@ def test_no_recorded_time_is_moved():
         if type(value) is Trade
     ]
     assert -1_300_000 < np.median(lags) < -1_200_000
+
+
+@pytest.mark.parametrize("venue", ["BINANCE", "BINANCE_US"])
+def test_another_recording_gives_what_an_independent_computation_found(venue):
+    """Books joined by hand to the snapshots that REST gave, aggregates, candles, quotes; in thin markets."""
+    truth = expected()["cryptofeed_binance"][f"main_20211012_{venue}"]
+    told = [
+        value
+        for frame, received_us in stamped(f"cryptofeed/main/{venue}.ws.1.0.gz")
+        for value in decode(frame, received_us)
+    ]
+    kinds = collections.Counter(type(value) for value in told)
+    assert kinds == {
+        BookDelta: truth["frames"]["depth@100ms"],
+        Quote: truth["frames"]["bookTicker"],
+        Trade: truth["frames"]["aggTrade"],
+        VenueBar: truth["frames"]["kline_1m"],
+    }
+    aggregates = collections.defaultdict(list)
+    for value in told:
+        if type(value) is Trade:
+            assert value.trade_id > 2**62
+            aggregates[value.symbol].append(Decimal(repr(value.quantity)))
+    assert {symbol: [len(part), sum(part)] for symbol, part in aggregates.items()} == {
+        symbol: [count, Decimal(quantity)] for symbol, (count, quantity) in truth["aggTrades"].items()
+    }
+    assert {bar.interval for bar in told if type(bar) is VenueBar} == {"1m"}
+    for url, body in answers(f"cryptofeed/main/{venue}.http.0.0.gz"):
+        symbol = parse_qs(urlsplit(url).query)["symbol"][0]
+        assert_book(symbol, BINANCE.read_book(body, symbol, NOW_US), told, truth["books"][symbol])
+
+
+def assert_book(symbol, snapshot, told, truth):
+    assert snapshot.last_id == truth["snapshot_lastUpdateId"]
+    assert [len(snapshot.bids), len(snapshot.asks)] == truth["snapshot_levels"]
+    bids, asks = dict(snapshot.bids), dict(snapshot.asks)
+    later = [
+        value
+        for value in told
+        if type(value) is BookDelta and value.symbol == symbol and value.last_id > snapshot.last_id
+    ]
+    assert len(later) == truth["applied"]
+    for delta in later:
+        bids |= dict(delta.bids)
+        asks |= dict(delta.asks)
+    assert later[-1].last_id == truth["final_update_id"]
+    for side, name, best in ((bids, "bids", max), (asks, "asks", min)):
+        standing = {price: quantity for price, quantity in side.items() if quantity}
+        assert len(standing) == truth[f"n_{name}"]
+        top = best(standing)
+        assert [top, standing[top]] == [float(text) for text in truth[f"top_{name}"][0]]
+
+
+def test_quoted_frames_without_their_streams_names_are_read():
+    said = [
+        value
+        for frame in quoted("binance_spot_bookTicker_miniTicker_BTCUSDT_20260812.jsonl")
+        for value in decode(frame, NOW_US)
+    ]
+    assert [type(value) for value in said] == [Ack, Quote, Quote, Ticker, Ticker]
+    assert (said[1].quote_id, said[1].bid, said[4].quote_volume) == (98494969448, 63704, 940091352.0788604)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ws_spot_trade", Trade("ETHUSDT", 1639351062243000, NOW_US, 705291099, 4149.74, 0.4387, SELL)),
+        ("ws_spot_agg_trade", Trade("ETHUSDT", 1675759520847000, NOW_US, 2**62 + 226532, 1632.46, 0.34305, BUY)),
+        ("ws_spot_ticker_book", Quote("ETHUSDT", NOW_US, NOW_US, 12711621188, 4507.24, 2.3595, 4507.25, 2.8457)),
+    ],
+)
+def test_fields_that_came_and_went_change_nothing(name, value):
+    assert decode(recording(f"nautilus/binance/{name}.json").read_bytes(), NOW_US) == [value]
+
+
+def test_a_documents_example_with_an_invented_time_is_refused():
+    with pytest.raises(MalformedFrame, match="neither in milliseconds nor in microseconds"):
+        decode(recording("nautilus/binance/ws_spot_ticker_24hr.json").read_bytes(), NOW_US)
