@@ -410,10 +410,13 @@ def replayed(provider, frames):
     return books, outcomes
 
 
+REST = b'{"lastUpdateId"'
+
+
 def with_snapshots(frames, symbol="BTCUSDT"):
     """REST snapshots among the frames as deltas."""
     for frame, received_us in frames:
-        if frame.startswith(b'{"lastUpdateId"'):
+        if frame.startswith(REST):
             yield PROVIDERS["binance"].read_book(frame, symbol, received_us), received_us
         else:
             yield frame, received_us
@@ -470,6 +473,26 @@ def test_recorded_coinbase_books():
     for symbol, wanted in expected()["coinbase_advanced_20260809_seq0-299"]["books"].items():
         assert_book(books[symbol], wanted)
         assert set(outcomes[symbol]) == {APPLIED}
+
+
+def exchange_deltas():
+    """{"type":"snapshot","bids":[["price","size"],…],…}, {"type":"l2update","changes":[["buy","price","size"],…],…}."""
+    for frame, received_us in recordings.stamped("cryptofeed/main/COINBASE.ws.28.0.gz"):
+        told = json.loads(frame)
+        if told["type"] == "snapshot":
+            bids, asks = levels(told["bids"]), levels(told["asks"])
+            yield BookDelta(told["product_id"], received_us, received_us, bids, asks, snapshot=True)
+        elif told["type"] == "l2update":
+            bids, asks = ([change[1:] for change in told["changes"] if change[0] == side] for side in ("buy", "sell"))
+            yield BookDelta(told["product_id"], received_us, received_us, levels(bids), levels(asks))
+
+
+def test_recorded_books_of_coinbase_s_older_feed():
+    books, _ = replayed("coinbase", ((word, 0) for word in exchange_deltas()))
+    wanted = expected()["coinbase_exchange_20210417"]["books"]
+    assert books.keys() == wanted.keys()
+    for symbol, book in books.items():
+        assert_book(book, wanted[symbol])
 
 
 def test_every_recorded_checksum_of_a_thousand_levels_is_right():

@@ -1,5 +1,6 @@
 """What can be subscribed to of the market, and what a new subscriber sees at once."""
 
+import msgspec
 import pytest
 from django.contrib.auth.models import AnonymousUser
 
@@ -7,11 +8,13 @@ from ingestion import latest, store, topics
 from ingestion.candles import Bar
 from ingestion.journal import Flush, Journal
 from ingestion.latest import Latest
+from ingestion.orderbook import BookView
 from ingestion.symbols import UnknownSymbol
 from ingestion.ticks import Trade
 from streaming.protocol import Address
 from streaming.topics import UnknownTopic, find
 from tests.ingestion.market import SECOND_US, make_instrument, now_us, store_trades
+from worker.redis import client, key
 
 ANYONE = AnonymousUser()
 MINUTE_US = 60 * SECOND_US
@@ -90,6 +93,19 @@ def test_a_ticker_snapshot_is_made_of_what_is_kept(btc):
 def test_a_book_is_syncing_until_told(btc):
     [message] = snapshot("book:BTC")
     assert (message.data["status"], message.data["bids"]) == ("syncing", [])
+
+
+@pytest.mark.parametrize(("age_s", "status"), [(0, "live"), (20, "stale")])
+def test_a_book_that_a_listener_kept_is_shown_with_its_age(btc, age_s, status, settings):
+    at_us = now_us() - age_s * 1_000_000
+    view = BookView("binance", "live", ((99.0, 1.0),), ((99.5, 2.0),), 7, at_us, at_us)
+    books = {btc.pk: msgspec.json.encode(view)}
+    Journal("binance:0", 1).append(Flush(b"", b"", 0, {}, {}, None, now_us(), books))
+    assert 0 < client().ttl(key("book", "binance")) <= settings.BOOK_KEEP_S
+    data = snapshot("book:BTC")[0].data
+    assert (data["status"], data["quality"], data["bids"], data["spread"]) == (status, status, [(99.0, 1.0)], 0.5)
+    assert (data["source"], data["last_update_id"], data["depth"]) == ("binance", 7, 1)
+    assert data["received_at"] == data["venue_time"] is not None
 
 
 def test_recent_trades_are_the_best_sources_oldest_first(btc):
