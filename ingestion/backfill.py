@@ -15,17 +15,19 @@ import msgspec
 import numpy as np
 from celery import current_app, shared_task
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Count, F, Q, Sum
+from django.db import connection, transaction
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils import timezone
 
-from ingestion import asking, history, http, plan, store, symbols
+from ingestion import asking, fx, history, http, plan, store, symbols
 from ingestion.candles import MINUTE_US, Bar
 from ingestion.models import Backfill, BackfillChunk, Coverage, Instrument, VenueSymbol
 from ingestion.plan import Span
 from ingestion.providers import SOURCES
-from ingestion.rest.history import NoHistory, Wanted
+from ingestion.rest.ecb import ECB, EURO, FRANKFURTER
+from ingestion.rest.history import HistoryError, NoHistory, Wanted
 from ingestion.rest.kraken_history import oldest_bar_us
+from ingestion.rest.quoted import Unreadable
 from ingestion.store import holes, venue
 from ingestion.store.times import to_datetime, to_us
 from ingestion.ticks import BACKFILL, Trade, VenueBar, pack_trades
@@ -38,9 +40,13 @@ logger = logging.getLogger(__name__)
 KIND: Final = "ingestion.backfill"
 SECOND_US: Final = 1_000_000
 DIFFERENCES_SHOWN: Final = 5
+# Of all of us in PostgreSQL's space of advisory locks, with an instrument's id.
+_LOCK: Final = 0x7461_7069
 PROBLEMS_SHOWN: Final = 20
 # No free source has daily bars from before.
 HISTORY_EARLIEST: Final = "1962-01-01T00:00:00+00:00"
+# The euro's first day.
+RATES_EARLIEST: Final = "1999-01-04T00:00:00+00:00"
 Status = BackfillChunk.Status
 ENDED: Final = (Status.DONE, Status.FAILED, Status.CANCELLED)
 
@@ -93,17 +99,25 @@ def _is_over(minute_us: int, now_us: int) -> bool:
 # --- What is covered ------------------------------------------------------------------------------------------
 
 
-def covered(instrument_id: int, provider: str, kind: str) -> list[Span]:
+def _coverage(instrument_id: int | None, provider: str, kind: str) -> QuerySet[Coverage]:
+    return Coverage.objects.filter(Q(instrument_id=instrument_id), provider=provider, kind=kind)
+
+
+def covered(instrument_id: int | None, provider: str, kind: str) -> list[Span]:
     """The times whose history was fetched whole."""
-    rows = Coverage.objects.filter(instrument_id=instrument_id, provider=provider, kind=kind)
+    rows = _coverage(instrument_id, provider, kind)
     return [Span(to_us(start), to_us(end)) for start, end in rows.values_list("start", "end")]
 
 
-def cover(instrument_id: int, provider: str, kind: str, span: Span) -> None:
-    """Note that a time was fetched whole; what touches it becomes one with it. In the caller's transaction."""
-    Instrument.objects.select_for_update(no_key=True).get(pk=instrument_id)  # one at a time for each instrument
+def cover(instrument_id: int | None, provider: str, kind: str, span: Span) -> None:
+    """Note that a time was fetched whole; what touches it becomes one with it. In the caller's transaction.
+
+    instrument_id: None for exchange rates, which are of no instrument.
+    """
+    with connection.cursor() as cursor:  # one at a time for each instrument
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, instrument_id or 0])
     start, end = to_datetime(span.from_us), to_datetime(span.until_us)
-    rows = Coverage.objects.filter(instrument_id=instrument_id, provider=provider, kind=kind)
+    rows = _coverage(instrument_id, provider, kind)
     touching = rows.filter(start__lte=end, end__gte=start)
     for old_start, old_end in touching.values_list("start", "end"):
         start, end = min(start, old_start), max(end, old_end)
@@ -134,7 +148,7 @@ def wish_of(
     verify: bool = False,
 ) -> Wish:
     """A wish; without a provider, of the best that has the first instrument. Raises Impossible."""
-    chosen = provider or _best_provider(kind, instruments)
+    chosen = provider or (ECB if kind == plan.FX else _best_provider(kind, instruments))
     return Wish(chosen, kind, tuple(dict.fromkeys(instruments)), start, end, verify)
 
 
@@ -150,9 +164,9 @@ def _best_provider(kind: str, instruments: Sequence[Instrument]) -> str:
 
 
 class Piece(NamedTuple):
-    """One chunk to be."""
+    """One chunk to be. instrument: None for exchange rates."""
 
-    instrument: Instrument
+    instrument: Instrument | None
     symbol: str
     span: Span
 
@@ -177,7 +191,7 @@ def planned(wish: Wish) -> Plan:
     """What fetching would take. Raises Impossible."""
     _check(wish)
     now_us = history.clock_us()
-    pieces, left_out = [], []
+    pieces, left_out = _rates(wish, now_us), []
     for instrument in wish.instruments:
         names = _names(instrument, wish.provider)
         if not names:
@@ -187,7 +201,8 @@ def planned(wish: Wish) -> Plan:
             pieces += [Piece(instrument, name, span) for span in spans]
     if len(pieces) > settings.BACKFILL_MAX_CHUNKS:
         raise Impossible("end", f"That takes {len(pieces)} chunks, {settings.BACKFILL_MAX_CHUNKS} at most are allowed.")
-    weight, per_minute = history.weight(wish.provider, wish.kind), history.per_minute(wish.provider)
+    weight = history.weight(wish.provider, wish.kind)
+    per_minute = history.per_minute(FRANKFURTER if wish.kind == plan.FX else wish.provider)
     return Plan(pieces, plan.estimate(len(pieces), weight, per_minute), left_out)
 
 
@@ -195,12 +210,24 @@ def _check(wish: Wish) -> None:
     kinds = history.kinds(wish.provider)
     if not kinds:
         raise Impossible(
-            "provider", f"There is no history of “{wish.provider}”. There is of {', '.join(history.VENUES)}."
+            "provider", f"There is no history of “{wish.provider}”. There is of {', '.join((*history.VENUES, ECB))}."
         )
     if wish.kind not in kinds:
         raise Impossible("interval", f"{wish.provider} has {', '.join(kinds)}.")
+    if wish.kind == plan.FX and (wish.verify or wish.instruments):
+        raise Impossible("verify" if wish.verify else "symbols", "Exchange rates come all together, and as they are.")
     if wish.start >= wish.end:
         raise Impossible("end", "`end` must be later than `start`.")
+
+
+def _rates(wish: Wish, now_us: int) -> list[Piece]:
+    """The pieces of exchange rates: of all that the bank publishes."""
+    if wish.kind != plan.FX:
+        return []
+    wanted = Span(max(to_us(wish.start), to_us(dt.datetime.fromisoformat(RATES_EARLIEST))), to_us(wish.end))
+    days = history.rows_per_call(wish.provider, wish.kind)
+    spans = plan.chunks(wanted, wish.kind, days, now_us, covered(None, wish.provider, wish.kind))
+    return [Piece(None, EURO, span) for span in spans]
 
 
 def _names(instrument: Instrument, provider: str) -> list[tuple[str, Span]]:
@@ -438,6 +465,9 @@ def _failed(chunk: BackfillChunk, error: Exception) -> None:
 
 def _do(row: Backfill, chunk: BackfillChunk) -> None:
     span = Span(to_us(chunk.start), to_us(chunk.end))
+    if row.kind == plan.FX:
+        _do_rates(row, chunk, span)
+        return
     if row.kind == plan.TRADES or chunk.cursor:
         _do_trades(row, chunk, span)
         return
@@ -450,6 +480,20 @@ def _do(row: Backfill, chunk: BackfillChunk) -> None:
         _do_trades(row, chunk, span)
         return
     _do_bars(row, chunk, span, bars)
+
+
+def _do_rates(row: Backfill, chunk: BackfillChunk, span: Span) -> None:
+    first, last = chunk.start.date(), (chunk.end - dt.timedelta(microseconds=1)).date()
+    try:
+        done = fx.update(first, last, wait_s=settings.BACKFILL_BUDGET_WAIT_S)
+    except Unreadable as error:
+        raise HistoryError(row.provider, error.reason, passing=True) from error
+    if done.gaps:
+        told = ", ".join(f"{a} to {b}" for a, b in done.gaps)
+        raise HistoryError(row.provider, f"no rates for {told}, which no holiday explains", passing=True)
+    with transaction.atomic():
+        cover(None, row.provider, row.kind, span)
+        _keep(chunk, status=Status.DONE, calls=F("calls") + 1, rows=done.new + done.changed, detail="")
 
 
 def _do_bars(row: Backfill, chunk: BackfillChunk, span: Span, bars: list[VenueBar]) -> None:

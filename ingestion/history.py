@@ -11,11 +11,12 @@ from django.conf import settings
 
 from ingestion import asking, budget, demand, http, symbols
 from ingestion.candles import Bar
-from ingestion.plan import TRADES, Span
+from ingestion.plan import FX, TRADES, Span
 from ingestion.providers import SOURCES
 from ingestion.providers.simulated import Simulation
 from ingestion.rest.binance_history import BinanceCandles, BinanceTrades
 from ingestion.rest.coinbase_history import CoinbaseCandles, CoinbaseTrades
+from ingestion.rest.ecb import ECB, LONGEST_DAYS
 from ingestion.rest.history import CandleHistory, HistoryError, NoHistory, TradeHistory, TradePage, Wanted, is_complete
 from ingestion.rest.kraken_history import KrakenCandles, KrakenTrades
 from ingestion.rest.yahoo_history import YahooCandles
@@ -55,6 +56,8 @@ FAILURES: Final = (http.OverBudget, http.Unreachable, http.Refused, HistoryError
 
 def kinds(provider: str) -> tuple[str, ...]:
     """Which candles a provider has, and `trades`; nothing for one that has no past, or may not be asked here."""
+    if provider == ECB:
+        return (FX,)
     if provider not in VENUES or not asking.usable(provider):
         return ()
     source = VENUES[provider]
@@ -66,11 +69,14 @@ def has_trades(provider: str) -> bool:
 
 
 def rows_per_call(provider: str, kind: str) -> int:
-    return VENUES[provider].candles.rows_per_call
+    """How many candles (of rates: days) one call may bring."""
+    return LONGEST_DAYS if kind == FX else VENUES[provider].candles.rows_per_call
 
 
 def weight(provider: str, kind: str) -> int:
     """What one call costs of the budget."""
+    if kind == FX:
+        return 1
     if kind == TRADES:
         source = _trades_of(provider)
         return source.call("", source.first(Wanted("", 1, 1, 1, 1))).weight

@@ -12,7 +12,7 @@ from django.utils import timezone
 from ingestion import backfill, store
 from ingestion.backfill import Impossible, Status, Wish
 from ingestion.candles import INTERVALS, MINUTE_US
-from ingestion.models import BackfillChunk, Coverage, VenueSymbol
+from ingestion.models import BackfillChunk, Coverage, FxRate, VenueSymbol
 from ingestion.plan import Span
 from ingestion.providers import SOURCES
 from ingestion.store import venue as venue_store
@@ -21,7 +21,7 @@ from ingestion.ticks import BACKFILL, Trade
 from tests.ingestion.market import make_instrument
 from tests.ingestion.recordings import recording
 from tests.ingestion.rows import TABLES, stored
-from tests.venues import faults
+from tests.venues import faults, polled
 from tests.venues.binance import BinanceVenue
 from tests.venues.binance_history import BinanceHistory
 from tests.venues.coinbase import CoinbaseVenue
@@ -433,3 +433,65 @@ def test_coverage_joins_what_touches(btc):
         with transaction.atomic():
             backfill.cover(btc.id, "binance", "1m", Span(a * minute, b * minute))
     assert backfill.covered(btc.id, "binance", "1m") == [Span(0, 7 * minute), Span(10 * minute, 11 * minute)]
+
+
+# --- Days: stocks and exchange rates
+
+
+def chart(days, close=100.0, currency="USD"):
+    """Yahoo's chart of New York sessions, which open at 14:30 UTC; one row has nulls."""
+    rows = [None if i == 1 else close + i for i in range(len(days))]
+    stamps = [int(dt.datetime.combine(day, dt.time(14, 30), tzinfo=dt.UTC).timestamp()) for day in days]
+    quote = {name: rows for name in ("open", "high", "low", "close")} | {
+        "volume": [None if r is None else 10 for r in rows]
+    }
+    meta = {"currency": currency, "exchangeTimezoneName": "America/New_York"}
+    return {"chart": {"result": [{"meta": meta, "timestamp": stamps, "indicators": {"quote": [quote]}}], "error": None}}
+
+
+@pytest.fixture
+def yahoo(settings):
+    settings.YAHOO_ENABLED, settings.YAHOO_REQUEST_SPACING_S = True, 0.01
+    days = [dt.date(2026, 1, d) for d in (5, 6, 7, 8, 9)]
+    with polled.Yahoo({"AAPL": chart(days), "VOD.L": chart(days, 7_000.0, "GBp")}) as venue:
+        settings.YAHOO_URL, venue.PER_S = venue.url, 1_000.0
+        yield venue
+
+
+def test_daily_bars_of_stocks_come_without_nulls_and_in_the_currency(yahoo):
+    aapl, vod = make_instrument("AAPL", "equity", "USD"), make_instrument("VOD", "equity", "GBP", yahoo="VOD.L")
+    start, end = dt.datetime(2026, 1, 5, tzinfo=dt.UTC), dt.datetime(2026, 1, 9, tzinfo=dt.UTC)
+    row = backfill.start(backfill.wish_of("", "1d", [aapl, vod], start, end))
+    assert row.provider == "yahoo"
+    assert run(row).status == Job.Status.DONE
+    yahoo_bars = [(to_datetime(b.time_us).day, b.close) for b in bars(aapl, "1d", SOURCES["yahoo"])]
+    assert yahoo_bars == [(5, 100.0), (7, 102.0), (8, 103.0)]  # the 6th has nulls; the 9th was not asked for
+    assert bars(vod, "1d", SOURCES["yahoo"])[0].close == 70.0
+    assert backfill.planned(backfill.wish_of("", "1d", [aapl], start, end)).pieces == []
+
+
+def test_yahoo_is_asked_only_where_it_is_switched_on(settings, db):
+    settings.YAHOO_ENABLED = False
+    with pytest.raises(Impossible) as refused:
+        backfill.wish_of("", "1d", [make_instrument("AAPL", "equity", "USD")], hours_ago(48), hours_ago(0))
+    assert refused.value.field == "provider"
+
+
+def test_exchange_rates_come_by_the_day(settings, db):
+    settings.FX_REQUEST_SPACING_S, settings.FX_CURRENCIES = 0.01, []
+    days = [dt.date(2026, 1, 1) + dt.timedelta(days=i) for i in range(40)]
+    rates = [(day.isoformat(), "USD", "1.1") for day in days if day.weekday() < 5]
+    start, end = dt.datetime(2026, 1, 2, tzinfo=dt.UTC), dt.datetime(2026, 2, 2, tzinfo=dt.UTC)
+    wish = backfill.wish_of("", "fx", [], start, end)
+    with polled.Rates(rates) as venue:
+        settings.FX_URL = settings.ECB_URL = venue.url
+        assert run(backfill.start(wish)).status == Job.Status.DONE
+    working_days = sum(start.date() <= day < end.date() and day.weekday() < 5 for day in days)
+    assert FxRate.objects.count() == working_days
+    assert backfill.planned(wish).pieces == []
+    settings.BACKFILL_MAX_ATTEMPTS = 1
+    with polled.Rates([]) as venue:  # an empty answer is no holiday of a month
+        settings.FX_URL = settings.ECB_URL = venue.url
+        job = run(backfill.start(backfill.wish_of("", "fx", [], start, end + dt.timedelta(days=30))))
+    assert job.status == Job.Status.FAILED
+    assert "no holiday explains" in job.message
