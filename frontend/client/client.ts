@@ -1,7 +1,9 @@
 /** The shell around `Session`: one WebSocket, one timer, and the listeners of each topic. */
 
+import { Meter, type Metrics } from "./meter";
+import { poll, source } from "./polling";
 import type { TopicEvent } from "./protocol";
-import { type Effect, type Options, Session, type Status } from "./session";
+import { DEFAULTS, type Effect, type Options, type Priority, Session, type Status } from "./session";
 
 export interface Listener<T = Record<string, unknown>> {
   event(event: TopicEvent<T>): void;
@@ -15,6 +17,9 @@ export interface Refusal {
   message: string;
 }
 
+// So many connections in a row that never came to anything: something on the way blocks sockets.
+const BLOCKED_AFTER = 3;
+
 export class RealtimeClient {
   private readonly url: string;
   private readonly session: Session;
@@ -22,11 +27,16 @@ export class RealtimeClient {
   private readonly statusListeners = new Set<() => void>();
   private readonly refusalListeners = new Set<(refusal: Refusal) => void>();
   private readonly newest = new Map<string, TopicEvent>();
+  private readonly pollEveryMs: number;
   private socket: WebSocket | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly meter = new Meter();
+  private polling: ReturnType<typeof setInterval> | undefined;
+  private closed = false;
 
   constructor(url: string, options: Partial<Options> = {}) {
     this.url = url;
+    this.pollEveryMs = options.pollEveryMs ?? DEFAULTS.pollEveryMs;
     this.session = new Session(Math.random, options);
   }
 
@@ -35,7 +45,31 @@ export class RealtimeClient {
   }
 
   connect(): void {
+    this.closed = false;
     this.run(this.session.connect(Date.now()));
+  }
+
+  /** End it for good: no connection, no timer. `connect` begins anew. */
+  close(): void {
+    this.closed = true;
+    this.abandon();
+    clearTimeout(this.timer);
+    this.stopPolling();
+  }
+
+  metrics(): Metrics {
+    const { status } = this;
+    return {
+      connected: status.phase === "live",
+      polling: this.polling !== undefined,
+      messages: this.meter.messages,
+      bytes: this.meter.bytes,
+      messagesPerSecond: this.meter.rate(Date.now()),
+      reconnects: this.meter.reconnects,
+      dropped: this.meter.dropped,
+      subscriptions: this.listeners.size,
+      latencyMs: status.phase === "live" ? status.latencyMs : null,
+    };
   }
 
   /** Try now instead of when the backoff says, unless there is a connection. */
@@ -50,14 +84,15 @@ export class RealtimeClient {
   }
 
   /** Follow a topic; any number of listeners share one subscription. Returns how to stop. */
-  subscribe<T>(topic: string, listener: Listener<T>): () => void {
+  subscribe<T>(topic: string, listener: Listener<T>, priority: Priority = "normal"): () => void {
     const own = listener as unknown as Listener;
     const listeners = this.listeners.get(topic) ?? new Set();
     this.listeners.set(topic, listeners.add(own));
-    this.session.want(topic, Date.now());
+    this.session.want(topic, Date.now(), priority);
     this.schedule();
     return () => {
       if (!listeners.delete(own)) return;
+      if (listeners.size === 0 && this.listeners.get(topic) === listeners) this.listeners.delete(topic);
       this.session.release(topic, Date.now());
       this.schedule();
     };
@@ -90,7 +125,35 @@ export class RealtimeClient {
     else if (effect.kind === "forget") this.newest.delete(effect.topic);
     else if (effect.kind === "reset") for (const listener of this.listenersOf(effect.topic)) listener.reset?.();
     else if (effect.kind === "refusal") for (const listener of this.refusalListeners) listener(effect);
-    else for (const listener of this.statusListeners) listener();
+    else if (effect.kind === "dropped") this.meter.dropped += effect.count;
+    else this.statusChanged();
+  }
+
+  private statusChanged(): void {
+    for (const listener of this.statusListeners) listener();
+    if (this.status.phase === "live") this.stopPolling();
+    else if (this.session.failures >= BLOCKED_AFTER) this.startPolling();
+  }
+
+  /** Sockets do not get through: the same payloads by HTTP, until one does. */
+  private startPolling(): void {
+    if (this.polling !== undefined || this.closed) return;
+    this.polling = setInterval(() => void this.pollOnce(), this.pollEveryMs);
+    void this.pollOnce();
+  }
+
+  private stopPolling(): void {
+    clearInterval(this.polling);
+    this.polling = undefined;
+  }
+
+  private async pollOnce(): Promise<void> {
+    const base = this.url.replace(/^ws/, "http").replace(/\/ws\/.*$/, "");
+    const topics = [...this.listeners.keys()].filter((topic) => source(topic) !== null);
+    const read = (url: string) => fetch(url, { headers: { Accept: "application/json" } });
+    const told = await Promise.allSettled(topics.map((topic) => poll(topic, base, read, Date.now())));
+    if (this.polling === undefined) return;
+    for (const one of told) if (one.status === "fulfilled") for (const event of one.value) this.deliver(event);
   }
 
   private listenersOf(topic: string): Iterable<Listener> {
@@ -105,9 +168,14 @@ export class RealtimeClient {
   private open(): void {
     this.abandon();
     const socket = new WebSocket(this.url);
-    socket.onmessage = ({ data }) => this.run(this.session.received(String(data), Date.now()));
+    socket.onmessage = ({ data }) => {
+      const text = String(data);
+      this.meter.took(text.length, Date.now());
+      this.run(this.session.received(text, Date.now()));
+    };
     socket.onclose = ({ code, reason }) => {
       this.socket = null;
+      this.meter.reconnects += 1;
       this.run(this.session.closed(code, reason, Date.now()));
     };
     this.socket = socket;
@@ -128,6 +196,7 @@ export class RealtimeClient {
 
   private schedule(): void {
     clearTimeout(this.timer);
+    if (this.closed) return;
     const wakeAt = this.session.wakeAt();
     if (wakeAt === Number.POSITIVE_INFINITY) return;
     this.timer = setTimeout(() => this.run(this.session.tick(Date.now())), Math.max(0, wakeAt - Date.now()));

@@ -136,8 +136,28 @@ describe("events", () => {
 
   test("answers and reports are no events", () => {
     const { session } = live(["price:BTC-USDT"]);
-    const reports = [frame("unsubscribed", { topics: [] }), frame("dropped", { "price:BTC-USDT": 3 }), "not JSON"];
-    expect(reports.flatMap((text) => session.received(text, 100))).toEqual([]);
+    expect([frame("unsubscribed", { topics: [] }), "not JSON"].flatMap((text) => session.received(text, 100))).toEqual(
+      [],
+    );
+    const report = frame("dropped", { "price:BTC-USDT": 3, "price:ETH-USDT": 1 });
+    expect(session.received(report, 100)).toEqual([{ kind: "dropped", count: 4 }]);
+  });
+
+  test("what is shown is asked for first, and told so", () => {
+    const session = new Session(HALF);
+    session.connect(0);
+    session.want("price:HIDDEN", 0, "low");
+    session.want("price:A", 0);
+    session.want("price:SHOWN", 0, "high");
+    const asked = sent(session.received(CONNECTION, 0)).filter(({ type }) => type === "subscribe");
+    expect(asked.map(({ data }) => [data.topics, data.priority])).toEqual([
+      [["price:SHOWN"], "high"],
+      [["price:A"], undefined],
+      [["price:HIDDEN"], "low"],
+    ]);
+    session.want("price:HIDDEN", 100, "high");
+    const again = sent(session.tick(session.wakeAt())).filter(({ type }) => type === "subscribe");
+    expect(again.map(({ data }) => [data.topics, data.priority])).toEqual([[["price:HIDDEN"], "high"]]);
   });
 
   test("a refusal is told in the server's words", () => {

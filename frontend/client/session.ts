@@ -23,7 +23,14 @@ export type Effect =
   | { kind: "reset"; topic: string }
   /** The topic is no longer followed: what is remembered of it grows old. */
   | { kind: "forget"; topic: string }
+  /** Conflated updates that the server left out for us. */
+  | { kind: "dropped"; count: number }
   | { kind: "refusal"; code: string | number; message: string };
+
+/** What a page shows just now goes first when the line is slow. */
+export type Priority = "high" | "normal" | "low";
+const PRIORITIES = ["high", "normal", "low"] as const;
+const RANKS: Record<Priority, number> = { low: 0, normal: 1, high: 2 };
 
 export interface Options {
   intervalMs: number;
@@ -41,6 +48,8 @@ export interface Options {
   /** Messages kept while there is no connection; older ones fall out. */
   queueMax: number;
   backoff: Backoff;
+  /** How often topics are read over HTTP while sockets are blocked. */
+  pollEveryMs: number;
 }
 
 export const DEFAULTS: Options = {
@@ -54,6 +63,7 @@ export const DEFAULTS: Options = {
   messagesPerMinute: 80,
   queueMax: 50,
   backoff: { baseMs: 500, capMs: 20_000 },
+  pollEveryMs: 2_000,
 };
 
 const MINUTE_MS = 60_000;
@@ -65,12 +75,15 @@ export class Session {
   private readonly options: Options;
   private readonly random: () => number;
   private readonly wanted = new Map<string, number>();
+  private readonly priorities = new Map<string, Priority>();
   private readonly lingering = new Map<string, number>();
   private readonly active = new Set<string>();
   private readonly positions = new Map<string, Position>();
   private readonly queue: { type: string; data: object }[] = [];
   private readonly sentAt: number[] = [];
   private attempt = 0;
+  /** Connections in a row that never came as far as the server's greeting. */
+  failures = 0;
   private generation = 0;
   private nextId = 1;
   private liveSince = NEVER;
@@ -93,9 +106,14 @@ export class Session {
     return [{ kind: "connect" }, ...this.become({ phase: "connecting" })];
   }
 
-  /** One more listener of the topic. */
-  want(topic: string, now: number): void {
+  /** One more listener of the topic. Of several priorities asked for the highest counts. */
+  want(topic: string, now: number, priority: Priority = "normal"): void {
     this.wanted.set(topic, (this.wanted.get(topic) ?? 0) + 1);
+    const before = this.priorities.get(topic) ?? "low";
+    if (RANKS[priority] > RANKS[before]) {
+      this.priorities.set(topic, priority);
+      if (priority !== "normal") this.active.delete(topic); // told anew, with its priority
+    }
     this.lingering.delete(topic);
     if (!this.active.has(topic)) this.flushSoon(now);
   }
@@ -127,6 +145,7 @@ export class Session {
   /** The socket is gone, by either side. */
   closed(code: number, reason: string, now: number): Effect[] {
     if (now - this.liveSince >= this.options.settledMs) this.attempt = 0;
+    if (this.liveSince === NEVER) this.failures += 1;
     this.disconnected();
     if (isFinal(code)) return this.become({ phase: "refused", code, reason });
     this.retryAt = now + delayMs(this.attempt, this.random(), this.options.backoff);
@@ -156,6 +175,8 @@ export class Session {
         return this.takePong(envelope, now);
       case "subscribed":
         return this.takeSubscribed(envelope.data);
+      case "dropped":
+        return [{ kind: "dropped", count: sum(Object.values(envelope.data)) }];
       case "error":
         return [refusal(envelope.data)];
       default:
@@ -166,6 +187,7 @@ export class Session {
   private opened(envelope: Envelope, now: number): Effect[] {
     this.connectBy = NEVER;
     this.liveSince = now;
+    this.failures = 0;
     this.generation += 1;
     const status: Status = {
       phase: "live",
@@ -225,7 +247,8 @@ export class Session {
   private flush(now: number): Effect[] {
     if (this.status.phase !== "live") return [];
     const { leaving, coming, laterAt } = this.due(now);
-    const messages = this.queue.length + Number(leaving.length > 0) + Number(coming.length > 0);
+    const priorities = new Set(coming.map((topic) => this.rank(topic))).size;
+    const messages = this.queue.length + Number(leaving.length > 0) + priorities;
     const openAt = this.budgetAt(messages, now);
     if (openAt > now) {
       this.flushAt = openAt;
@@ -246,6 +269,7 @@ export class Session {
     for (const topic of topics) {
       this.lingering.delete(topic);
       this.positions.delete(topic);
+      this.priorities.delete(topic);
     }
     const known = topics.filter((topic) => this.active.delete(topic));
     const forgotten = topics.map((topic): Effect => ({ kind: "forget", topic }));
@@ -255,9 +279,23 @@ export class Session {
   private come(topics: string[], now: number): Effect[] {
     if (topics.length === 0) return [];
     for (const topic of topics) this.active.add(topic);
+    const groups = PRIORITIES.map((priority) => ({
+      priority,
+      topics: topics.filter((each) => this.rank(each) === priority),
+    }));
+    return groups
+      .filter((group) => group.topics.length > 0)
+      .map((group) => this.transmit("subscribe", this.subscription(group.topics, group.priority), now));
+  }
+
+  private rank(topic: string): Priority {
+    return this.priorities.get(topic) ?? "low";
+  }
+
+  private subscription(topics: string[], priority: Priority): object {
     const since = Object.fromEntries([...this.positions].filter(([topic]) => topics.includes(topic)));
     const data = { topics, since, interval_ms: this.options.intervalMs, batch: true };
-    return [this.transmit("subscribe", data, now)];
+    return priority === "normal" ? data : { ...data, priority };
   }
 
   private sendQueue(now: number): Effect[] {
@@ -317,6 +355,10 @@ function refusal({ code, message }: Record<string, unknown>): Effect {
     code: typeof code === "number" || typeof code === "string" ? code : "error",
     message: typeof message === "string" ? message : "The server refused.",
   };
+}
+
+function sum(values: unknown[]): number {
+  return values.reduce<number>((total, value) => total + (typeof value === "number" ? value : 0), 0);
 }
 
 function positionsIn(data: Record<string, unknown>): Record<string, { position?: Position; recovered: boolean }> {
