@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import redis
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -14,7 +15,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 
-from ingestion import backfill, control, gaps, sessions, status, storage_views, terms
+from ingestion import backfill, control, force, gaps, sessions, status, storage_views, terms
 from ingestion.models import (
     AdjustmentFactor,
     Backfill,
@@ -68,7 +69,7 @@ class InstrumentAdmin(admin.ModelAdmin):
     list_filter = ["kind", "followed", "venue_symbols__provider", "exchange", "currency"]
     search_fields = ["symbol", "name", "venue_symbols__symbol"]
     inlines = [VenueSymbolInline]
-    actions = ["follow", "follow_no_more", "request_history"]
+    actions = ["follow", "follow_no_more", "request_history", "force_price_update"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Instrument]:
         return super().get_queryset(request).prefetch_related("venue_symbols")
@@ -103,6 +104,12 @@ class InstrumentAdmin(admin.ModelAdmin):
                 self.message_user(request, f"{instrument}: {error}", messages.ERROR)
             else:
                 self.message_user(request, f"{instrument}: backfill {row.pk} of {row.provider}, job {row.job_id}")
+
+    @admin.action(description="Force price update")
+    def force_price_update(self, request: HttpRequest, queryset: QuerySet[Instrument]) -> None:
+        instruments = list(queryset[: settings.FORCE_UPDATE_MAX_SYMBOLS])
+        job = force.request(instruments, request.user)
+        self.message_user(request, f"Prices of {len(instruments)} instruments are asked for: job {job.pk}.")
 
 
 @admin.register(VenueSymbol)

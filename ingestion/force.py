@@ -7,7 +7,7 @@ found meanwhile. Budgets hold: a source whose budget has no room in time is pass
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import redis
@@ -59,10 +59,10 @@ def resolve(names: Iterable[str]) -> list[Instrument]:
     return list(found.values())
 
 
-def request(instruments: Sequence[Instrument], user: Any) -> Job:
+def request(instruments: Sequence[Instrument], user: Any, *, hand_out: bool = True) -> Job:
     """The job that updates these: a running one that covers them all, else a new one, begun once this commits.
 
-    Either way it is noted who asked for what.
+    Either way it is noted who asked for what. hand_out: False for whoever runs it here and now.
     """
     assert instruments, "nothing to update"
     with transaction.atomic():
@@ -72,20 +72,28 @@ def request(instruments: Sequence[Instrument], user: Any) -> Job:
         job = job or jobs.start(KIND, len(instruments), user)
         if is_new or job.user_id != getattr(user, "pk", None):
             _note(job, instruments, user)
-        if is_new:
+        if is_new and hand_out:
             pk = job.pk
             transaction.on_commit(lambda: current_app.send_task(TASK, args=[pk]))
     logger.info("price update %d of %d instruments asked by %s", job.pk, len(instruments), user)
     return job
 
 
-def run(job_id: int) -> None:
-    """Do a job's rows. Delivered again after a crash, it goes on with those that are left. Raises redis.RedisError."""
+def sources(instrument: Instrument) -> list[tuple[str, Name]]:
+    """Who can be asked for it, in the order in which they would be."""
+    return list(_Names().of(instrument))
+
+
+def run(job_id: int, tell: Callable[[PriceUpdate], None] | None = None) -> None:
+    """Do a job's rows. Delivered again after a crash, it goes on with those that are left. Raises redis.RedisError.
+
+    tell: hears of each row that is done.
+    """
     job = Job.objects.get(pk=job_id)
     names = _Names()
     while not _end(job):
         waiting = PriceUpdate.objects.filter(job=job, status=PriceUpdate.Status.WAITING).select_related("instrument")
-        done = [row for row in waiting.order_by("id") if job.advance(_done(job)) and _update(row, names)]
+        done = [row for row in waiting.order_by("id") if job.advance(_done(job)) and _update(row, names, tell)]
         if not done and job.status == Job.Status.RUNNING:
             time.sleep(TAKEN_PAUSE_S)  # another job asks for all that is left
 
@@ -153,7 +161,7 @@ class _Names:
                 yield source, self._by_source[source][instrument.pk]
 
 
-def _update(row: PriceUpdate, names: _Names) -> bool:
+def _update(row: PriceUpdate, names: _Names, tell: Callable[[PriceUpdate], None] | None) -> bool:
     """Ask for one instrument, unless somebody did since this was asked for. False while somebody is just doing so."""
     held = lease.acquire(f"price-update:{row.instrument_id}", LEASE_TTL_S)
     if held is None:
@@ -170,6 +178,8 @@ def _update(row: PriceUpdate, names: _Names) -> bool:
             _ask(row, names)
     finally:
         held.release()
+    if tell is not None:
+        tell(row)
     return True
 
 

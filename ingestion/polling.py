@@ -5,13 +5,16 @@ a market that is closed said last it need not be asked again.
 """
 
 import logging
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 import msgspec
 import redis
 from django.conf import settings
+from django.db import close_old_connections
 
 from ingestion import asking, demand, latest, markets, sessions, terms
 from ingestion.asking import Name, NoPrice
@@ -28,6 +31,8 @@ logger = logging.getLogger(__name__)
 ASKED_KEPT_S: Final = 7 * 24 * 3600
 # One source at a time: who polls renews this with each instrument.
 LEASE_TTL_S: Final = 120.0
+# Between two rounds at the least.
+PAUSE_S: Final = 1.0
 
 
 class Round(msgspec.Struct):
@@ -54,6 +59,37 @@ def poll(source: str, *, interval_s: float | None = None, batch: int | None = No
         held.release()
     metrics.count(f"ingestion.polled.{source}", done.asked)
     return done
+
+
+def keep_polling(
+    source: str,
+    ending: threading.Event,
+    *,
+    interval_s: float | None = None,
+    batch: int | None = None,
+    turns: AbstractContextManager[Any] | None = None,
+    tell: Callable[[Round], None] | None = None,
+) -> None:
+    """One round after the other until `ending` is set, no more often than the interval; for a thread of its own.
+
+    turns: entered for each round. tell: hears of each.
+    """
+    interval_s = interval_s or settings.REALTIME_UPDATE_INTERVAL_S
+    while not ending.is_set():
+        began = time.monotonic()
+        with turns or nullcontext():
+            if ending.is_set():
+                return
+            close_old_connections()
+            try:
+                done = poll(source, interval_s=interval_s, batch=batch)
+                if tell is not None:
+                    tell(done)
+            except Exception:
+                logger.exception("polling %s failed; the next round comes", source)
+            finally:
+                close_old_connections()
+        ending.wait(max(PAUSE_S, interval_s - (time.monotonic() - began)))
 
 
 def due(source: str, wanted: Iterable[int], now_us: int, interval_s: float) -> list[Name]:

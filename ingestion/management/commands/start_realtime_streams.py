@@ -3,15 +3,14 @@
 import logging
 import signal
 import threading
-import time
 from argparse import ArgumentParser
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import redis
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
 from ingestion import control, polling, status, tasks
@@ -24,6 +23,10 @@ ASKED = ("binance", "simulated", "finnhub", "coinbase", "kraken")
 RETRY_S = 1.0
 WORKERS = 2
 RESIDENTS = (tasks.listen, tasks.persist)
+
+
+# A thread's name, what it does, and with what.
+_Work = tuple[str, Callable[..., None], tuple[Any, ...]]
 
 
 class Command(BaseCommand):
@@ -74,8 +77,12 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)
         turns = threading.Semaphore(workers)
-        works = [(f"{task.name} {shard}", _keep, (task, shard, ending)) for shard in shards for task in RESIDENTS]
-        polls = [(f"poll {source}", _poll, (source, ending, turns)) for source in sources]
+        works: list[_Work] = [
+            (f"{task.name} {shard}", _keep, (task, shard, ending)) for shard in shards for task in RESIDENTS
+        ]
+        polls: list[_Work] = [
+            (f"poll {source}", partial(polling.keep_polling, turns=turns), (source, ending)) for source in sources
+        ]
         threads = [threading.Thread(target=work, args=given, name=name) for name, work, given in [*works, *polls]]
         for thread in threads:
             thread.start()
@@ -106,20 +113,3 @@ def _keep(task: Callable[[str], None], shard: str, ending: threading.Event) -> N
         except Exception:
             logger.exception("%s failed; starting again", threading.current_thread().name)
         ending.wait(RETRY_S)
-
-
-def _poll(source: str, ending: threading.Event, turns: threading.Semaphore) -> None:
-    """One round after the other, each when it is its turn; no more often than the interval."""
-    while not ending.is_set():
-        began = time.monotonic()
-        with turns:
-            if ending.is_set():
-                return
-            close_old_connections()
-            try:
-                polling.poll(source)
-            except Exception:
-                logger.exception("polling %s failed; the next round comes", source)
-            finally:
-                close_old_connections()
-        ending.wait(max(RETRY_S, settings.REALTIME_UPDATE_INTERVAL_S - (time.monotonic() - began)))
