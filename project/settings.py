@@ -346,6 +346,9 @@ LISTENER_REFUSED_RETRY_S = env.float("LISTENER_REFUSED_RETRY_S", 300.0)
 LISTENER_TOO_MANY_RETRY_S = env.float("LISTENER_TOO_MANY_RETRY_S", 60.0)
 # How often it looks whom to follow, and whether it should run at all.
 LISTENER_REFRESH_INTERVAL_S = env.float("LISTENER_REFRESH_INTERVAL_S", 5.0)
+# A listener that is told to end waits so long for its successor to take over without a hole (0: not at all); one second
+# of it where nobody takes its lease.
+LISTENER_HAND_OVER_S = env.float("LISTENER_HAND_OVER_S", 5.0)
 # What waits for a thread to store it (refused ticks, venue bars, holes); further ones are counted and dropped.
 LISTENER_HAND_OFF_MAX = env.int("LISTENER_HAND_OFF_MAX", 20_000)
 # A skipped trade id is a hole if its trade does not come within so long after all; what an earlier listener missed
@@ -536,6 +539,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "COERCE_DECIMAL_TO_STRING": True,
     "DEFAULT_PAGINATION_CLASS": "worker.paging.Paging",
+    "DEFAULT_THROTTLE_CLASSES": ["worker.throttling.PerMinute"],
+    "EXCEPTION_HANDLER": "worker.errors.answer",
 }
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(seconds=env.int("ACCESS_TOKEN_TTL_S", 15 * 60)),
@@ -543,6 +548,9 @@ SIMPLE_JWT = {
     # A changed password voids every token that was made under the old one.
     "CHECK_REVOKE_TOKEN": True,
 }
+# Calls of a user, and of an address that is not signed in; 0 is no limit.
+API_CALLS_PER_MINUTE = env.int("API_CALLS_PER_MINUTE", 0 if DEVELOPMENT else 1200)
+API_CALLS_PER_MINUTE_ANONYMOUS = env.int("API_CALLS_PER_MINUTE_ANONYMOUS", 0 if DEVELOPMENT else 300)
 API_PAGE_SIZE = env.int("API_PAGE_SIZE", 100)
 API_PAGE_SIZE_MAX = env.int("API_PAGE_SIZE_MAX", 1000)
 SPECTACULAR_SETTINGS = {
