@@ -34,7 +34,8 @@ from ingestion.store.ticks import (
     trades,
 )
 from ingestion.store.times import BEGINNING, FOREVER, to_datetime, to_us
-from ingestion.store.venue import Polled, venue_bars, write_polled_prices, write_venue_bars
+from ingestion.store.venue import Polled, write_polled_prices, write_venue_bars
+from ingestion.store.venue import bars as venue_bars
 
 __all__ = [
     "BEGINNING",

@@ -10,7 +10,7 @@ from django.db import connection
 
 from ingestion import adjustment, calendar, sessions
 from ingestion.adjustment import Action, Factor
-from ingestion.candles import INTERVALS, TICKER, TRADES, VENUE, Bar, fill_empty
+from ingestion.candles import INTERVALS, Bar, fill_empty
 from ingestion.models import AdjustmentFactor, Instrument
 from ingestion.providers import SOURCES
 from ingestion.store import daily, own, venue
@@ -114,27 +114,30 @@ def _newest(asked: _Asked, source: int | None) -> list[Bar]:
 
 
 def _merged(asked: _Asked, source: int, start: dt.datetime, newest_first: bool = False) -> list[Bar]:
-    """The first (or newest) `limit` bars, one a time: the best of those that were made for it."""
-    told = venue.bars(asked.instrument_id, source, asked.interval, start, asked.end, asked.limit, newest_first)
+    """The first (or newest) `limit` bars, one a time: the venue's own, if it is final, then ours, then what can be made
+    of its or polled minutes. Of a minute we have the trades themselves: there ours comes first."""
+    place = (asked.instrument_id, source, asked.interval, start, asked.end, asked.limit, newest_first)
     if asked.calendar:
         ours = daily.bars(
             sessions.calendars(), asked.calendar, asked.instrument_id, source, start, asked.end, asked.limit,
             newest_first,
         )  # fmt: skip
     else:
-        ours = own.bars(asked.instrument_id, source, asked.interval, start, asked.end, asked.limit, newest_first)
-    by_time: dict[int, Bar] = {}
-    for bar in sorted((*told, *ours), key=_rank):
-        by_time[bar.time_us] = bar
-    ordered = sorted(by_time.values(), key=lambda bar: bar.time_us)
+        ours = own.bars(*place)
+    found = {bar.time_us: bar for bar in ours}
+    for bar in venue.bars(*place):
+        if bar.time_us not in found or (bar.final and asked.interval != "1m"):
+            found[bar.time_us] = bar
+    if len(found) < asked.limit:
+        # What a source has only minutes of, such as polled prices, or history that was fetched as minutes.
+        for bar in venue.rolled_up(*place):
+            found.setdefault(bar.time_us, bar)
+    ordered = sorted(found.values(), key=_time)
     return ordered[-asked.limit :] if newest_first else ordered[: asked.limit]
 
 
-def _rank(bar: Bar) -> int:
-    """The higher, the better known. Of a minute we have the trades themselves; a venue's longer bar has all of them."""
-    if bar.made_by == VENUE:
-        return 3 if bar.final and bar.interval != "1m" else 1
-    return {TICKER: 0, TRADES: 2}[bar.made_by]
+def _time(bar: Bar) -> int:
+    return bar.time_us
 
 
 def _newest_time(asked: _Asked, source: int | None) -> dt.datetime | None:

@@ -7,7 +7,7 @@ from django.db import connection
 
 from ingestion.candles import INTERVALS, Bar
 from ingestion.store import stale
-from ingestion.store.kind import TIMESCALE, storage_kind
+from ingestion.store.kind import NATIVE, TIMESCALE, storage_kind
 from ingestion.store.minutes import CANDLE, bar_of
 from ingestion.store.times import MICROSECOND, timestamp
 
@@ -21,10 +21,10 @@ SELECT c.* FROM unnest(%(stale)s::timestamptz[]) AS day CROSS JOIN LATERAL (
     SELECT * FROM candle_1m
     WHERE {_OF} AND time >= greatest(day, %(start)s) AND time < least(day + INTERVAL '1 day', %(end)s) OFFSET 0) AS c
 """
-# The hours that are still made of minutes, and those of the days that must be.
-_UNTIL: Final = "(SELECT until FROM candle_hour_until)"
+# The hours that are still made of minutes, and those of the days that must be. (`open` comes from outside, so that the
+# planner sees how few minutes these are.)
 _OPEN_MINUTES: Final = f"""
-SELECT * FROM candle_1m WHERE {_OF} AND time >= greatest(%(start)s, {_UNTIL}) AND time < %(end)s
+SELECT * FROM candle_1m WHERE {_OF} AND time >= %(open)s AND time < %(end)s
   AND date_trunc('day', time, 'UTC') <> ALL (%(stale)s::timestamptz[])
 """
 _HOURS: Final = f"""
@@ -50,6 +50,8 @@ def bars(
     }  # fmt: skip
     if interval != "1m":
         parameters["stale"] = stale.days(instrument_id, source, start, end)
+        if storage_kind() == NATIVE:
+            parameters["open"] = max(start, stale.hours_until())
     rows = _rows(interval, bool(parameters["stale"]))
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {CANDLE} FROM ({rows}) AS c ORDER BY c.time {order} LIMIT %(limit)s", parameters)

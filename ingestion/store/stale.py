@@ -6,16 +6,17 @@ CANDLE_SETTLE_S. Whoever writes an older minute marks its day in the same transa
 again, readers make that day from its minutes. So a repair shows at once, and no bar is ever read half made.
 """
 
+import datetime as dt
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from django.conf import settings
 from django.db import connection, transaction
 
 from ingestion.candles import INTERVALS
 from ingestion.store.kind import NATIVE, TIMESCALE, storage_kind
-from ingestion.store.times import DAY_US, array, timestamp, to_datetime, us
+from ingestion.store.times import BEGINNING, DAY_US, array, timestamp, to_datetime, us
 
 # Continuous aggregates on TimescaleDB, views elsewhere: `candle_<interval>`.
 ROLLED: Final = tuple(interval for interval in INTERVALS if interval != "1m")
@@ -47,8 +48,8 @@ def mark(minutes: Iterable[Sequence[int]]) -> None:
             cursor.execute(_MARK, [array(column) for column in zip(*days, strict=True)])
 
 
-def days(instrument_id: int, source: int, start: Any, end: Any) -> list[Any]:
-    """The days, as datetimes, that touch [start, end) and have to be made of their minutes."""
+def days(instrument_id: int, source: int, start: dt.datetime, end: dt.datetime) -> list[dt.datetime]:
+    """The days that touch [start, end) and have to be made of their minutes."""
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT time FROM candle_stale
@@ -56,6 +57,14 @@ def days(instrument_id: int, source: int, start: Any, end: Any) -> list[Any]:
             [instrument_id, source, end, start],
         )
         return [day for (day,) in cursor.fetchall()]
+
+
+def hours_until() -> dt.datetime:
+    """From when on hours are no rows yet, without TimescaleDB."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT greatest(until, %s) FROM candle_hour_until", [BEGINNING])
+        found: dt.datetime = cursor.fetchone()[0]
+    return found
 
 
 def refresh(now_us: int | None = None) -> int:

@@ -21,9 +21,14 @@ def to_datetime(time_us: int) -> dt.datetime:
     return _EPOCH + time_us * MICROSECOND
 
 
+_NEAR: Final = 1_735_689_600_000_000  # 2025-01-01
+
+
 def us(expression: str) -> str:
-    """SQL: a timestamptz as microseconds since 1970."""
-    return f"(extract(epoch FROM {expression}) * 1000000)::int8"
+    """SQL: a timestamptz as microseconds since 1970. In float8 seconds from a near day, several times as fast as in
+    `extract`'s numeric, and exact for 68 years around it; whole seconds always are."""
+    near = "TIMESTAMPTZ '2025-01-01 00:00:00+00'"
+    return f"((date_part('epoch', {expression} - {near}) * 1000000)::int8 + {_NEAR})"
 
 
 def timestamp(expression: str) -> str:

@@ -134,16 +134,22 @@ def write_polled_prices(source: int, prices: Iterable[Polled]) -> None:
 # --- Reading
 
 _RANGE: Final = "instrument_id = %(instrument)s AND source = %(source)s AND time >= %(start)s AND time < %(end)s"
-_POLLED_ROLLED_UP: Final = f"""
-SELECT date_bin(%(step)s, time, TIMESTAMPTZ '2000-01-03 00:00:00+00') AS time,
-       (array_agg(open ORDER BY time))[1] AS open, max(high) AS high, min(low) AS low,
-       (array_agg(close ORDER BY time DESC))[1] AS close, NULL::float8, NULL::float8, NULL::int4,
-       date_bin(%(step)s, time, TIMESTAMPTZ '2000-01-03 00:00:00+00') + %(step)s <= now() AS final, made_by
-FROM venue_candle WHERE {_RANGE} AND interval = '1m' AND made_by = '{TICKER}' GROUP BY 1, made_by
-"""
 _TOLD: Final = f"""
 SELECT time, open, high, low, close, volume, quote_volume, trades, final, made_by
 FROM venue_candle WHERE {_RANGE} AND interval = %(interval)s AND made_by = '{VENUE}'
+"""
+_BUCKET: Final = "date_bin(%(step)s, time, TIMESTAMPTZ '2000-01-03 00:00:00+00')"
+# What one minute does not tell, the sum does not.
+_ROLLED_UP: Final = f"""
+SELECT {_BUCKET} AS time,
+       (array_agg(open ORDER BY time))[1] AS open, max(high) AS high, min(low) AS low,
+       (array_agg(close ORDER BY time DESC))[1] AS close,
+       CASE WHEN count(*) = count(volume) THEN sum(volume) END AS volume,
+       CASE WHEN count(*) = count(quote_volume) THEN sum(quote_volume) END AS quote_volume,
+       CASE WHEN count(*) = count(trades) THEN sum(trades)::int4 END AS trades,
+       bool_and(final OR made_by = '{TICKER}') AND {_BUCKET} + %(step)s <= now() AS final,
+       min(made_by) AS made_by
+FROM venue_candle WHERE {_RANGE} AND interval = '1m' GROUP BY 1
 """
 
 
@@ -156,28 +162,45 @@ def bars(
     limit: int | None = None,
     newest_first: bool = False,
 ) -> list[Bar]:
-    """The first (or newest) `limit` bars of each kind that begin in [start, end), polled ones first."""
+    """The first (or newest) `limit` bars as the venue made them that begin in [start, end)."""
+    return _read(_TOLD, instrument_id, source, interval, start, end, limit, newest_first)
+
+
+def rolled_up(
+    instrument_id: int,
+    source: int,
+    interval: str,
+    start: dt.datetime,
+    end: dt.datetime,
+    limit: int | None = None,
+    newest_first: bool = False,
+) -> list[Bar]:
+    """The same, made of the minutes here, the venue's or polled ones; "ticker" as soon as one was polled."""
+    return _read(_ROLLED_UP, instrument_id, source, interval, start, end, limit, newest_first)
+
+
+def _read(
+    rows: str,
+    instrument_id: int,
+    source: int,
+    interval: str,
+    start: dt.datetime,
+    end: dt.datetime,
+    limit: int | None,
+    newest_first: bool,
+) -> list[Bar]:
     order = "DESC" if newest_first else "ASC"
     parameters: dict[str, Any] = {
         "instrument": instrument_id, "source": source, "start": start, "end": end, "limit": limit,
         "step": INTERVALS[interval] * MICROSECOND, "interval": interval,
     }  # fmt: skip
-    found: list[Bar] = []
     with connection.cursor() as cursor:
-        for rows in (_POLLED_ROLLED_UP, _TOLD):
-            cursor.execute(
-                f"""SELECT {us("time")}, open, high, low, close, volume, quote_volume, trades, final, made_by
-                    FROM ({rows}) AS b (time, open, high, low, close, volume, quote_volume, trades, final, made_by)
-                    ORDER BY b.time {order} LIMIT %(limit)s""",
-                parameters,
-            )
-            found += [_bar(instrument_id, source, interval, row) for row in cursor.fetchall()]
-    return found
-
-
-def venue_bars(instrument_id: int, source: int, interval: str, start: dt.datetime, end: dt.datetime) -> list[Bar]:
-    """All bars of the venue's own that begin in [start, end), oldest first."""
-    return [bar for bar in bars(instrument_id, source, interval, start, end) if bar.made_by == VENUE]
+        cursor.execute(
+            f"""SELECT {us("time")}, open, high, low, close, volume, quote_volume, trades, final, made_by
+                FROM ({rows}) AS b ORDER BY b.time {order} LIMIT %(limit)s""",
+            parameters,
+        )
+        return [_bar(instrument_id, source, interval, row) for row in cursor.fetchall()]
 
 
 def _bar(instrument_id: int, source: int, interval: str, row: Sequence[Any]) -> Bar:

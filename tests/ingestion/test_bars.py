@@ -99,6 +99,15 @@ def test_venue_bars_of_a_range():
     assert [(b.time_us - T0, b.final) for b in found] == [(5 * MINUTE_US, True), (10 * MINUTE_US, False)]
 
 
+def test_longer_bars_are_made_of_a_venues_minutes_where_there_is_nothing_better():
+    write(*(venue_bar(i, 500.0 + i, interval="1m") for i in range(10)), venue_bar(5, 599.0))
+    first, second = store.candles(BTC, "5m", DAY_START)
+    assert (first.open, first.close, first.volume, first.trades, first.made_by) == (500.0, 504.0, 35.0, 15, VENUE)
+    assert (second.close, second.final) == (599.0, True)
+    store.copy_candles([bar(0)])
+    assert [b.made_by for b in store.candles(BTC, "5m", DAY_START)] == [TRADES, VENUE]
+
+
 # --- Polled
 
 
