@@ -9,7 +9,7 @@ import time_machine
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from ingestion import http, listings, symbols
+from ingestion import http, listings, symbols, tasks
 from ingestion.models import Instrument, VenueSymbol
 from ingestion.rest import binance_listing, coinbase_listing, finnhub_listing, kraken_listing
 from ingestion.rest.listing import Listing, ListingError, amount, digits, major, pair_name
@@ -291,3 +291,44 @@ def test_the_command_says_what_failed(venue):
     venue.route("/api/v3/exchangeInfo", lambda path, arguments, headers: (200, {"nothing": 1}, {}))
     with pytest.raises(CommandError, match="could not be read"):
         call_command("import_instruments", provider="binance")
+
+
+FINNHUB = [{"symbol": "AAPL", "displaySymbol": "AAPL", "description": "APPLE INC", "currency": "USD", "mic": "XNAS"}]
+
+
+def served(provider):
+    """What the venue's list is, by path, as recorded."""
+    if provider == "coinbase":
+        return {"/api/v3/brokerage/market/products": recording("nautilus/coinbase/http_products.json").read_bytes()}
+    if provider == "finnhub":
+        return {"/api/v1/stock/symbol": json.dumps(FINNHUB).encode()}
+    return {"/0/public/AssetPairs": recorded("cryptofeed/main/KRAKEN.0.gz", "AssetPairs")}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("provider", "symbol", "own"),
+    [("coinbase", "BTC-USD", "BTC-USD"), ("kraken", "BTC/USD", "BTC-USD"), ("finnhub", "AAPL", "AAPL")],
+)
+def test_each_venue_s_list_is_asked_for_where_it_is(settings, own_prefix, provider, symbol, own):
+    tokenized = recording("nautilus/kraken/http_asset_pairs_tokenized.json").read_bytes()
+    settings.FINNHUB_API_KEY = "secret"
+    with BinanceVenue() as venue:
+        for path, body in served(provider).items():
+            venue.route(path, lambda p, asked, h, body=body: (200, tokenized if "aclass_base" in asked else body, {}))
+        base = f"{venue.rest_url}/api/v1" if provider == "finnhub" else venue.rest_url
+        setattr(settings, f"{provider.upper()}_REST_URL", base)
+        call_command("import_instruments", provider=provider)
+        settings.FEEDS = [provider, "simulated"]
+        assert tasks.refresh_instruments() == 1
+        http.close()
+    row = VenueSymbol.objects.get(provider=provider, symbol=symbol)
+    assert (row.instrument.symbol, row.status) == (own, "trading")
+    assert VenueSymbol.objects.filter(symbol="AAPLx/USD").exists() is (provider == "kraken")
+
+
+@pytest.mark.django_db
+def test_a_list_that_cannot_be_read_is_read_tomorrow(settings, own_prefix, caplog):
+    settings.FEEDS, settings.REST_TRIES, settings.BINANCE_REST_URL = ["binance"], 1, "http://127.0.0.1:1"
+    assert tasks.refresh_instruments() == 0
+    assert "could not be read" in caplog.text
