@@ -28,7 +28,7 @@ from ingestion.rest.ecb import ECB, EURO, FRANKFURTER
 from ingestion.rest.history import HistoryError, NoHistory, Wanted
 from ingestion.rest.kraken_history import oldest_bar_us
 from ingestion.rest.quoted import Unreadable
-from ingestion.store import holes, venue
+from ingestion.store import holes
 from ingestion.store.times import to_datetime, to_us
 from ingestion.ticks import BACKFILL, Trade, VenueBar, pack_trades
 from ingestion.writer import announce
@@ -548,7 +548,7 @@ def _values(bar: Any) -> tuple[float | None, ...]:
 
 
 def _stored_bars(instrument_id: int, source: int, kind: str, span: Span) -> dict[int, tuple[float | None, ...]]:
-    rows = venue.venue_bars(instrument_id, source, kind, to_datetime(span.from_us), to_datetime(span.until_us))
+    rows = store.venue_bars(instrument_id, source, kind, to_datetime(span.from_us), to_datetime(span.until_us))
     return {bar.time_us: _values(bar) for bar in rows if bar.final}
 
 

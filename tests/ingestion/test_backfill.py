@@ -15,7 +15,6 @@ from ingestion.candles import INTERVALS, MINUTE_US
 from ingestion.models import BackfillChunk, Coverage, FxRate, VenueSymbol
 from ingestion.plan import Span
 from ingestion.providers import SOURCES
-from ingestion.store import venue as venue_store
 from ingestion.store.times import to_datetime, to_us
 from ingestion.ticks import BACKFILL, Trade
 from tests.ingestion.market import make_instrument
@@ -99,7 +98,7 @@ def run(row):
 
 
 def bars(instrument, kind, source=BINANCE):
-    return venue_store.venue_bars(instrument.id, source, kind, store.BEGINNING, store.FOREVER)
+    return store.venue_bars(instrument.id, source, kind, store.BEGINNING, store.FOREVER)
 
 
 def table_checksums():
