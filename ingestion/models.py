@@ -1,6 +1,6 @@
 """Instruments, their names, and what is known to be missing or doubtful.
 
-The tick and candle tables have no models: the second migration makes them, and only `store.py` knows them.
+The tick and candle tables have no models: migrations make them, and only the package `store` knows them.
 """
 
 from django.conf import settings

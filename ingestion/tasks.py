@@ -52,13 +52,14 @@ def keep_partitions() -> int:
 
 @shared_task(name="ingestion.keep_storage", ignore_result=True, acks_late=True)
 def keep_storage() -> int:
-    """Bring storage to what the settings say now: policies, longer candles, then archive and drop what is too old.
+    """Bring storage to what the settings say now: policies, archive and drop what is too old, longer candles.
 
     Re-running changes nothing. Returns how many ranges were dropped.
     """
     store.apply_policies()
+    dropped = archive.retain(dt.datetime.now(dt.UTC))
     store.refresh()
-    return archive.retain(dt.datetime.now(dt.UTC))
+    return dropped
 
 
 @shared_task(name="ingestion.keep_calendars", ignore_result=True, acks_late=True)
