@@ -8,17 +8,19 @@ and a tick that both deliver is one row.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final, NamedTuple
 
 import redis
 from django.conf import settings
 from django.db import Error as DatabaseError
+from kombu.exceptions import OperationalError
 
-from ingestion import control, demand, opening, precedence, sessions, status, symbols
+from ingestion import control, demand, hand_over, opening, precedence, sessions, status, symbols
 from ingestion.calendar import Calendars
 from ingestion.ccxt_feed import CcxtFeed
 from ingestion.feeds import Feed, VenueFeed
@@ -38,8 +40,10 @@ from ingestion.ticks import Tick
 from streaming.interest import Interest
 from streaming.protocol import Message
 from streaming.publish import apublish
+from worker import lease as leases
 from worker import metrics
-from worker.resident import Context, in_thread, resident
+from worker.resident import Context, in_thread, registry, resident
+from worker.tasks import ask
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +89,8 @@ async def listen(context: Context) -> None:
     pipeline = await in_thread(opening.live, provider, following.known, _now_us())
     listener = Listener(context, provider, pipeline, following)
     listener.not_listening_since(await in_thread(_last_entry_us, context.shard))
+    if await hand_over.is_offered(context.shard):
+        listener.succeed()
     await listener.run()
 
 
@@ -111,6 +117,8 @@ class Listener:
         self._unheard: set[str] = set()
         self._halted = asyncio.Event()
         self._draining = False
+        self._its_turn = asyncio.Event()
+        self._its_turn.set()
         self._hand_offs = HandOffs(provider, pipeline)
         self._snapshots = self._by_rest()
         self._interest = pipeline.watched = Interest()
@@ -144,8 +152,7 @@ class Listener:
                 task.result()
             await self._drain(feed)
         except Fenced as fenced:
-            logger.error("%s: %s; stopping", self.context.shard, fenced)
-            metrics.count("ingestion.fenced")
+            await self._end_fenced(fenced)
         finally:
             await _cancel([feed, *others, *ends])
 
@@ -156,6 +163,7 @@ class Listener:
             self._keep_following(),
             self._keep_tending(),
             self._keep_interested(),
+            self._keep_place(),
         ]
         return works if self._snapshots is None else [*works, self._snapshots.run()]
 
@@ -177,6 +185,9 @@ class Listener:
 
     async def flush(self) -> bool:
         """Journal and publish what waits; false when Redis did not take it (it is kept). Raises Fenced."""
+        if not self._its_turn.is_set():
+            self._bound()
+            return True
         async with self._flushing:
             try:
                 await self._append_all()
@@ -285,12 +296,73 @@ class Listener:
         if gap is not None:
             self._gaps.append(Gap(gap.reason, gap.from_us, _now_us()))
 
+    # --- Succeeding and being succeeded -----------------------------------------------------------------------
+
+    def succeed(self) -> None:
+        """Another still listens: append nothing before its place is taken without a hole, or it is gone."""
+        self._its_turn.clear()
+
+    async def _keep_place(self) -> None:
+        if not self._its_turn.is_set():
+            with contextlib.suppress(redis.RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(settings.LISTENER_HAND_OVER_S):
+                    await self._take_place()
+            self._its_turn.set()
+        await asyncio.Event().wait()
+
+    async def _take_place(self) -> None:
+        """Wait until we have been live beside the other for a moment; then there is no hole. Or until it is gone."""
+        while self.feed.state != status.LIVE:
+            if not await hand_over.is_offered(self.context.shard):
+                return
+            await asyncio.sleep(hand_over.OFFER_INTERVAL_S)
+        await asyncio.sleep(hand_over.OVERLAP_S)
+        if await hand_over.is_offered(self.context.shard):
+            self._open_gaps.pop(self, None)
+            self._gaps.clear()
+            logger.info("%s: taken over without a hole", self.context.shard)
+
+    async def _hand_over(self) -> None:
+        """Have a successor begin, and listen on until its first append (raises Fenced), or nobody came."""
+        began, shard = time.monotonic(), self.context.shard
+        try:
+            await hand_over.offer(shard)
+            await self.context.hand_over()
+            await in_thread(ask, registry["ingestion.listen"], shard)
+            while (waited_s := time.monotonic() - began) < settings.LISTENER_HAND_OVER_S:
+                await hand_over.offer(shard)
+                if not await self.flush():
+                    break
+                if waited_s > hand_over.TAKEN_WITHIN_S and not await in_thread(leases.held, [self.context.lease.name]):
+                    break
+                await asyncio.sleep(hand_over.OFFER_INTERVAL_S)
+            await hand_over.withdraw(shard)
+        except (redis.RedisError, OSError, OperationalError) as error:
+            logger.warning("%s: no successor could be asked for: %s", shard, error)
+
+    def _may_hand_over(self) -> bool:
+        """Not where a second connection would end ours, nor where no listener is wanted any more."""
+        overlaps = isinstance(self.feed, VenueFeed) and not self.feed.provider.limits.exclusive
+        wanted = settings.LISTENER_HAND_OVER_S > 0 and not self._halted.is_set()
+        return wanted and overlaps and self.feed.state == status.LIVE and not self.context.lost
+
+    async def _end_fenced(self, fenced: Fenced) -> None:
+        if self.context.handed_over:
+            logger.info("%s: succeeded", self.context.shard)
+        else:
+            logger.error("%s: %s; stopping", self.context.shard, fenced)
+            metrics.count("ingestion.fenced")
+        self._hand_offs.tend()
+        await self._hand_offs.finish(DRAIN_RESERVE_S)
+
     # --- Ending -----------------------------------------------------------------------------------------------
 
     async def _drain(self, feed: "asyncio.Task[None]") -> None:
         """Flush what is in memory and stop. While Redis is away the feed is kept until a flush gets through."""
-        self._draining = True
         deadline = time.monotonic() + settings.RESIDENT_DRAIN_TIMEOUT_S - DRAIN_RESERVE_S
+        self._draining = True
+        if self._may_hand_over():
+            await self._hand_over()
         while not await self._flush_by(deadline):
             if time.monotonic() >= deadline:
                 await _cancel([feed])
@@ -448,12 +520,15 @@ def _last_entry_us(shard: str) -> int | None:
     return None if last == START else parse_id(last)[0] * 1000
 
 
-async def _cancel(tasks: Iterable["asyncio.Task[Any]"]) -> None:
+async def _cancel(tasks: Sequence["asyncio.Task[Any]"]) -> None:
     waiting = [task for task in tasks if not task.done()]
     for task in waiting:
         task.cancel()
     if waiting:
         await asyncio.wait(waiting)
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.exception()  # said before, or no matter any more
 
 
 def _now_us() -> int:

@@ -79,6 +79,7 @@ class Context:
     lease: leases.Lease = field(repr=False)
     # Set on SIGTERM and when the lease is lost: finish what is in hand, flush, return.
     draining: asyncio.Event = field(default_factory=asyncio.Event)
+    handed_over: bool = False
 
     @property
     def token(self) -> int:
@@ -89,6 +90,14 @@ class Context:
     def lost(self) -> bool:
         """Whether the lease is gone: write nothing more under its token."""
         return self.lease.lost
+
+    async def hand_over(self) -> None:
+        """Let another take the lease now, for a resident that goes on until its successor's token ends its writes.
+
+        Raises redis.RedisError; the lease then runs out by itself.
+        """
+        self.handed_over = True
+        await in_thread(self.lease.release)
 
     async def still_mine(self) -> bool:
         """Ask Redis, and prolong the lease. To be asked before each connect: two connections can close each other.
@@ -231,8 +240,9 @@ class _Stay:
                 await self.context.still_mine()
                 if await _is_set_within(self.finished, self.beat_at + interval_s - time.monotonic()):
                     return
-            logger.error("%s has lost its lease (token %d)", self.name, lease.token)
-            metrics.count("worker.leases_lost")
+            if not self.context.handed_over:
+                logger.error("%s has lost its lease (token %d)", self.name, lease.token)
+                metrics.count("worker.leases_lost")
         finally:
             self.context.draining.set()  # nothing renews it from here on, whatever ended this
 

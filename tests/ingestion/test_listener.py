@@ -12,6 +12,7 @@ from tests.ingestion.market import make_instrument
 from tests.processes import wait_for
 from tests.venues.binance import BinanceVenue
 from worker import lease as leases
+from worker import resident
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_prefix")]
 
@@ -229,6 +230,39 @@ def test_the_hole_between_two_listeners_is_recorded(venue, instruments):
         subscribed(venue)
         gap = wait_for(lambda: next((g for e in entries() if (g := e.gap) and g.until_us), None), 5, "the gap")
     assert gap.reason == listener.NOT_LISTENING
+
+
+def test_a_successor_takes_over_without_a_hole(venue, instruments, settings):
+    settings.LISTENER_HAND_OVER_S = 8.0
+    with listening():
+        subscribed(venue)
+        venue.live(per_s=300)
+        wait_for(lambda: len(journalled()) > 50 and feed().state == "live", 10, "ticks")
+        (first,) = resident._stays
+        first.drain()
+        wait_for(lambda: first.context.lost, 5, "the lease to be let go")
+        with listening():
+            wait_for(lambda: len(venue.clients) == 2 and len(venue.open_clients) == 1, 10, "the successor alone")
+            before = len(venue.sent)
+            wait_for(lambda: len(venue.sent) > before + 100)
+            venue.quiet()
+            venue.settle()
+            wait_for(lambda: set(journalled()) == sent(venue, instruments), 10, "all that was sent")
+            settings.LISTENER_HAND_OVER_S = 0.0
+    assert [entry.gap for entry in entries() if entry.gap] == []
+    assert not venue.violations
+
+
+def test_where_nobody_succeeds_it_ends_after_a_second(venue, instruments, settings):
+    settings.LISTENER_HAND_OVER_S = 8.0
+    with listening() as thread:
+        subscribed(venue)
+        venue.live(per_s=100)
+        wait_for(lambda: len(journalled()) > 10 and feed().state == "live", 10, "ticks")
+        (stay,) = resident._stays
+        stay.drain()
+        thread.join(6)
+        assert not thread.is_alive()
 
 
 def test_it_asks_for_the_lease_before_connecting(venue, instruments):
