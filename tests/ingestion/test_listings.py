@@ -16,6 +16,8 @@ from ingestion.rest.listing import Listing, ListingError, amount, digits, major,
 from tests.ingestion.market import make_instrument
 from tests.ingestion.recordings import recording
 from tests.venues.binance import BinanceVenue
+from tests.venues.coinbase import CoinbaseVenue
+from tests.venues.kraken import KrakenVenue
 
 
 def recorded(name, path):
@@ -332,3 +334,15 @@ def test_a_list_that_cannot_be_read_is_read_tomorrow(settings, own_prefix, caplo
     settings.FEEDS, settings.REST_TRIES, settings.BINANCE_REST_URL = ["binance"], 1, "http://127.0.0.1:1"
     assert tasks.refresh_instruments() == 0
     assert "could not be read" in caplog.text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("venue_class", "symbols_"), [(CoinbaseVenue, ["BTC-USD"]), (KrakenVenue, ["BTC/USD"])])
+def test_our_own_venues_lists_are_read(settings, own_prefix, venue_class, symbols_):
+    provider = venue_class.__name__.removesuffix("Venue").lower()
+    with venue_class(symbols_) as venue:
+        setattr(settings, f"{provider.upper()}_REST_URL", venue.rest_url)
+        call_command("import_instruments", provider=provider, symbols=["BTC-USD"])
+        http.close()
+        assert not venue.violations
+    assert VenueSymbol.objects.get().symbol == symbols_[0]
