@@ -11,6 +11,8 @@ import msgspec
 
 # An id further than this from the newest is another numbering, not a hole (or a repetition).
 HOLE_MAX: Final = 10_000_000
+# Venues tell up to so many trades again to whoever subscribes.
+TOLD_AGAIN_MAX: Final = 1000
 # Holes of one symbol; what would be older ones' late trades count as new, and the disk knows better.
 HOLES_MAX: Final = 100
 
@@ -37,14 +39,15 @@ class _Missing(msgspec.Struct):
 class TradeIds:
     """Of one symbol: seen are those from `low` to `high` but for the missing.
 
-    seen_until: the newest trade of an earlier run, its id and time, so that what was missed meanwhile is a hole too.
+    seen_until: the newest trade of an earlier run, its id and time. What was missed meanwhile is a hole too, and the
+    last trades that a venue tells again after subscribing are known.
     """
 
     __slots__ = ("high", "low", "missing", "time_us")
 
     def __init__(self, seen_until: tuple[int, int] | None = None) -> None:
         self.high, self.time_us = seen_until or (-1, 0)
-        self.low = self.high + 1
+        self.low = max(0, self.high + 1 - TOLD_AGAIN_MAX)
         self.missing: list[_Missing] = []
 
     def is_new(self, trade_id: int, time_us: int, received_us: int) -> bool:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.holes import HOLE_MAX, HOLES_MAX, Hole, TradeIds
+from ingestion.holes import HOLE_MAX, HOLES_MAX, TOLD_AGAIN_MAX, Hole, TradeIds
 
 
 def fed(*ids, into=None):
@@ -45,9 +45,15 @@ def test_a_hole_is_told_after_its_grace_and_once_and_may_be_filled_still():
 
 
 def test_what_an_earlier_run_missed_is_a_hole_too():
-    seen = TradeIds((100, 1000))
-    assert fed(104, 104, 99, into=seen)[1] == [True, False, True]
-    assert list(seen.take("A", 10**9)) == [Hole("A", 101, 103, 1000, 104)]
+    seen = TradeIds((5000, 1000))
+    assert fed(5004, 5004, into=seen)[1] == [True, False]
+    assert list(seen.take("A", 10**9)) == [Hole("A", 5001, 5003, 1000, 5004)]
+
+
+def test_the_last_trades_of_an_earlier_run_are_known_when_a_venue_tells_them_again():
+    seen = TradeIds((5000, 1000))
+    last_known = 5001 - TOLD_AGAIN_MAX
+    assert fed(5000, 4999, last_known, last_known - 1, 17, into=seen)[1] == [False, False, False, True, True]
 
 
 @pytest.mark.parametrize("other", [HOLE_MAX * 3 + 1, 5])

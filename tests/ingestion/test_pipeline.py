@@ -88,7 +88,7 @@ def test_a_late_trade_is_stored_and_does_not_move_the_price_back():
 
 
 def test_a_restart_does_not_move_the_price_back_either():
-    stored = {BTC.id: Latest("binance", 200.0, time_us=NOW_US, trade_id=2)}
+    stored = {BTC.id: Latest("binance", 200.0, time_us=NOW_US, trade_id=5000)}
     made = fed(trade_frame(1, "100", at_us=NOW_US - SECOND_US), into=pipeline(board=Board("binance", stored)))
     assert latest_of(made.take(NOW_US)).price == 200
 
@@ -427,6 +427,13 @@ def test_where_the_venue_counts_no_trades_none_is_missing_and_equal_ones_are_sev
     made = fed(*(trade_frame(i) for i in (5, 5, 900, 7)), into=pipeline(counts_trades=False))
     assert made.take(NOW_US).flush.count == 4
     assert (holes(made), made.counts.duplicates) == ([], 0)
+
+
+def test_what_a_venue_tells_again_to_the_next_listener_is_counted_once():
+    newest = Latest("binance", 100.0, time_us=NOW_US, trade_id=5000)
+    made = fed(*(trade_frame(i) for i in range(4951, 5003)), into=pipeline(board=Board("binance", {BTC.id: newest})))
+    assert [row["trade_id"] for row in unpack_trades(made.take(NOW_US).flush.trade_rows)] == [5001, 5002]
+    assert (made.counts.duplicates, holes(made)) == (50, [])
 
 
 def test_a_symbol_that_was_not_followed_for_a_while_has_no_hole():
