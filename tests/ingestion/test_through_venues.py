@@ -53,10 +53,12 @@ def test_trades_without_ids_are_on_disk_each_as_often_as_it_was_sent(follow):
 
 ANYWHERE = [
     faults.DUPLICATE, faults.REORDER, (faults.DELAY, 0.1), faults.FRAGMENT, faults.UNKNOWN_FIELDS, faults.HALF,
-    (faults.STALL, 0.3), (faults.CLOSE, 1006),
+    (faults.STALL, 0.3),
 ]  # fmt: skip
 # Finnhub must be connected to seldom, and without ids or numbers nobody can know that a frame was lost.
-COUNTABLE = [faults.DROP, faults.DROP, (faults.MUTE, 0.3), (faults.CLOSE, 1001), (faults.SHUTDOWN, 0.5)]
+COUNTABLE = [
+    faults.DROP, faults.DROP, (faults.MUTE, 0.3), (faults.CLOSE, 1006), (faults.CLOSE, 1001), (faults.SHUTDOWN, 0.5),
+]  # fmt: skip
 # Each venue's own troubles, and how many data frames it sends a second at the rate of `lived`.
 TROUBLES = {
     "binance": ([*COUNTABLE, faults.CROSSED, faults.STALE_SNAPSHOT, faults.HTTP_500, faults.HTTP_HTML], 1_200),
