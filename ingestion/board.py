@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from ingestion.calendar import ALWAYS, WEEKLY, Rule
 from ingestion.candles import MINUTE_US, Bar
 from ingestion.latest import Change, Latest
 from ingestion.models import Instrument
@@ -25,7 +26,7 @@ class _Place:
 
     __slots__ = (
         "ask", "bid", "day_us", "known", "previous_close", "price", "quote_id", "quote_time_us", "received_us",
-        "rolling", "ticker", "time_us", "trade_id",
+        "rolling", "rule", "session_close", "ticker", "time_us", "trade_id",
     )  # fmt: skip
 
     def __init__(self, known: Known, latest: Latest | None) -> None:
@@ -38,8 +39,10 @@ class _Place:
         self.received_us = latest.received_us if latest else 0
         self.rolling = Rolling()
         self.ticker: Ticker | None = None
+        self.rule = WEEKLY[ALWAYS]
         self.day_us = self.time_us - self.time_us % DAY_US
         self.previous_close: float | None = None
+        self.session_close: float | None = None
 
     def trade(self, part: Bar) -> bool:
         """Count one minute's part of a batch in. Whether the price is newer for it."""
@@ -47,11 +50,18 @@ class _Place:
         self.rolling.add(Minute(minute, part.high, part.low, part.close, part.volume or 0.0, part.last_time_us))
         if (part.last_time_us, part.last_id) <= (self.time_us, self.trade_id):
             return False
-        day_us = part.time_us - part.time_us % DAY_US
-        if day_us > self.day_us:
-            self.day_us, self.previous_close = day_us, self.price
+        self._count_session(part)
         self.price, self.time_us, self.trade_id = part.close, part.last_time_us, part.last_id
         return True
+
+    def _count_session(self, part: Bar) -> None:
+        """What trades after a session's end is not its close; what trades before the next belongs to the one before."""
+        for session in self.rule.before(part.last_time_us)[-1:]:
+            if session.open_us > self.day_us:
+                known = self.session_close if self.session_close is not None else self.price
+                self.day_us, self.previous_close, self.session_close = session.open_us, known, None
+            if part.last_time_us < session.close_us:
+                self.session_close = part.close
 
     def quote(self, quote: Quote) -> bool:
         if (quote.time_us, quote.quote_id) <= (self.quote_time_us, self.quote_id):
@@ -90,8 +100,9 @@ class _Place:
 class Past(msgspec.Struct, frozen=True):
     """What is stored of one instrument.
 
-    minutes: the last 24 hours'. before: the last price before those. day_us: this UTC day's start. previous_close: the
-    last price before it. in_progress: the open bars, as far as they are stored.
+    minutes: the last 24 hours'. before: the last price before those. rule: when it trades. day_us: when its newest
+    session opened. previous_close: the last price of the session before. session_close: the newest within that session.
+    in_progress: the open bars, as far as they are stored.
     """
 
     known: Known
@@ -100,6 +111,8 @@ class Past(msgspec.Struct, frozen=True):
     day_us: int
     previous_close: float | None
     in_progress: list[Bar]
+    rule: Rule = WEEKLY[ALWAYS]
+    session_close: float | None = None
 
 
 class Board:
@@ -126,7 +139,8 @@ class Board:
         place = self.place(past.known)
         place.rolling = Rolling(past.before)
         place.rolling.load(past.minutes)
-        place.day_us, place.previous_close = past.day_us, past.previous_close
+        place.rule, place.day_us = past.rule, past.day_us
+        place.previous_close, place.session_close = past.previous_close, past.session_close
 
     def trade(self, known: Known, parts: Iterable[Bar], fresh_from_us: int) -> Change | None:
         """Count in a batch's minutes of one instrument. What moved, of those parts that are not of the past."""

@@ -146,6 +146,10 @@ class Calendars:
         """Whether there is a calendar of this name."""
         return name in self._rules
 
+    def rule(self, name: str, now_us: int) -> Rule:
+        """The calendar itself, for one instrument's own use; where nothing is known of that time, the days of UTC."""
+        return self._rule(name, now_us) or WEEKLY[ALWAYS]
+
     def is_open(self, name: str, now_us: int) -> bool:
         """Whether the market trades at that time: not before or after hours, nor at lunch."""
         rule = self._rule(name, now_us)

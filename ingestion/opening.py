@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 from django.conf import settings
 
-from ingestion import latest, store
-from ingestion.board import DAY_US, Board, Past
+from ingestion import latest, markets, sessions, store
+from ingestion.board import Board, Past
 from ingestion.books import Books
 from ingestion.candles import INTERVALS, MINUTE_US, Bar, bucket_us, merge
 from ingestion.pipeline import Decode, Pipeline
@@ -78,7 +78,8 @@ def remembered(provider: str, instruments: Iterable[Known], now_us: int) -> list
 
 def _past(known: Known, source: int, now_us: int) -> Past:
     minutes = _last_day(known.id, source, now_us)
-    day_us = now_us - now_us % DAY_US
+    rule = sessions.calendars().rule(markets.of(known.id).calendar, now_us)
+    *before, session = rule.before(now_us)
     return Past(
         known,
         [
@@ -87,9 +88,11 @@ def _past(known: Known, source: int, now_us: int) -> Past:
             if b.volume is not None
         ],
         before=_close_before(known.id, source, minutes[0].time_us if minutes else now_us),
-        day_us=day_us,
-        previous_close=_close_before(known.id, source, day_us),
+        day_us=session.open_us,
+        previous_close=_close_before(known.id, source, before[-1].close_us) if before else None,
         in_progress=_in_progress(minutes, now_us),
+        rule=rule,
+        session_close=_close_before(known.id, source, min(session.close_us, now_us)),
     )
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from ingestion.board import DAY_US, Board, Past
+from ingestion.calendar import Session, Table
 from ingestion.candles import MINUTE_US, Bar
 from ingestion.rolling import Minute
 from ingestion.symbols import Known
@@ -11,6 +12,7 @@ from tests.ingestion.market import BTC, NOW_US
 
 AAPL = Known(3, "AAPL", "equity")
 MIDNIGHT_US = NOW_US - NOW_US % DAY_US
+HOUR_US = 60 * MINUTE_US
 
 
 def part(price, at_us=NOW_US, volume=1.0, trade_id=1, known=BTC):
@@ -80,3 +82,27 @@ def test_a_ticker_that_stopped_is_not_believed_for_long():
     board.ticker(BTC, Ticker("B", NOW_US, NOW_US, 100.0, 90.0, 110.0, 80.0, 5.0, 500.0))
     board.trade(BTC, [part(120.0, NOW_US + 61_000_000, volume=2.0)], 0)
     assert (board.latest(BTC).volume, board.latest(BTC).change) == (2.0, None)
+
+
+class TestSessions:
+    """An equity's change is against the close of the session before, whatever was traded in between."""
+
+    days = (MIDNIGHT_US - 3 * DAY_US, MIDNIGHT_US)
+    hours = Table([Session(day_us + 14 * HOUR_US, day_us + 21 * HOUR_US) for day_us in days])
+
+    def board(self):
+        board = Board("simulated")
+        opened = MIDNIGHT_US - 3 * DAY_US + 14 * HOUR_US
+        board.remember(Past(AAPL, [], None, opened, 90.0, [], self.hours, None))
+        return board
+
+    def at(self, board, day, hour, price):
+        board.trade(AAPL, [part(price, MIDNIGHT_US + day * DAY_US + hour * HOUR_US, known=AAPL)], 0)
+        return board.latest(AAPL).change
+
+    def test_the_weekend_and_the_hours_around_do_not_count(self):
+        board = self.board()
+        assert self.at(board, -3, 20, 100.0) == 10.0
+        assert self.at(board, -3, 23, 130.0) == 40.0  # after hours: still against the close before
+        assert self.at(board, 0, 12, 120.0) == 30.0  # before the opening
+        assert self.at(board, 0, 15, 105.0) == 5.0  # against 100, the last of the session, not 130

@@ -95,7 +95,7 @@ def test_the_feed_polls_until_it_is_told_to_stop(settings, tmp_path, finnhub):
     VenueSymbol.objects.create(instrument=apple, provider="finnhub", symbol="AAPL")
     database = connection.settings_dict
     environment = {
-        "DATABASE_URL": f"postgresql://{database['USER']}@{database['HOST']}:{database['PORT']}/{database['NAME']}",
+        "DATABASE_URL": "postgresql://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**database),
         "REDIS_PREFIX": settings.REDIS_PREFIX,
         "FINNHUB_API_KEY": KEY,
         "FINNHUB_REST_URL": finnhub.url,
