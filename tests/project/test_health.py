@@ -9,6 +9,7 @@ from django.db.utils import OperationalError
 from django.test import override_settings
 
 from ingestion import status as feed_status
+from ingestion.models import Feed
 from project import health
 from worker import lease, queues
 from worker.redis import client, key
@@ -59,6 +60,18 @@ def test_readyz_names_the_queues_that_are_not_served(client, in_use, settings):
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["checks"]["workers"]["silent"] == [queues.BACKFILL, queues.SIGNALS]
+
+
+def test_a_feed_may_be_silent_while_its_markets_are_closed_or_staff_stopped_it(client, in_use, settings):
+    settings.FEEDS = ["simulated", "finnhub"]
+    old_us = time.time_ns() // 1000 - 3600 * 1_000_000
+    told = feed_status.FeedStatus("finnhub", "finnhub:0", feed_status.LIVE, time.time_ns() // 1000, old_us, closed=True)
+    _client().set(key("feed", "finnhub:0"), feed_status._encode(told))
+    assert health.feeds()["ok"]
+    _client().delete(key("feed", "finnhub:0"))
+    assert health.feeds()["late"] == ["finnhub"]
+    Feed.objects.create(provider="finnhub", wanted=Feed.Wanted.STOPPED)
+    assert health.feeds()["ok"]
 
 
 def test_readyz_names_the_feed_whose_last_tick_is_old(client, in_use, settings):
