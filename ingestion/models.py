@@ -6,9 +6,15 @@ The tick and candle tables have no models: migrations make them, and only the pa
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Replace, Upper
 
 from ingestion.rest.daily import Daily
+
+
+def spelled(field: str) -> Replace:
+    """A name as names are compared: upper case, `-` for `/`."""
+    return Replace(Upper(field), Value("/"), Value("-"))
 
 
 class Instrument(models.Model):
@@ -38,6 +44,7 @@ class Instrument(models.Model):
 
     class Meta:
         ordering = ["symbol"]
+        indexes = [models.Index(spelled("symbol"), name="instrument_by_spelling")]
 
     def __str__(self) -> str:
         return self.symbol
@@ -82,7 +89,11 @@ class VenueSymbol(models.Model):
                 name="venue_symbol_begins_before_it_ends",
             ),
         ]
-        indexes = [models.Index(fields=["provider", "symbol", "valid_until"], name="venue_symbol_by_name")]
+        indexes = [
+            models.Index(fields=["provider", "symbol", "valid_until"], name="venue_symbol_by_name"),
+            models.Index(spelled("symbol"), name="venue_symbol_by_spelling"),
+            models.Index(spelled("rest_symbol"), name="venue_symbol_by_rest_spelling"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.provider}:{self.symbol}"

@@ -16,12 +16,11 @@ from typing import Any, Final
 
 import msgspec
 from django.conf import settings
-from django.db.models import F, Q, QuerySet, Value
-from django.db.models.functions import Replace, Upper
+from django.db.models import Q, QuerySet
 from django.db.models.signals import post_delete, post_save
 from django.utils import timezone
 
-from ingestion.models import Instrument, VenueSymbol
+from ingestion.models import Instrument, VenueSymbol, spelled
 from ingestion.providers import PROVIDERS
 from ingestion.providers.ccxt_values import PREFIX
 
@@ -126,8 +125,7 @@ def _by_alias(name: str) -> Instrument | None:
 
 def _venue_rows(name: str) -> list[VenueSymbol]:
     """Everything that a venue calls or called so, the better sources first."""
-    rest = Replace(Upper(F("rest_symbol")), Value("/"), Value("-"))
-    rows = _spelled(VenueSymbol.objects.select_related("instrument")).annotate(rest=rest)
+    rows = _spelled(VenueSymbol.objects.select_related("instrument")).annotate(rest=spelled("rest_symbol"))
     found = list(rows.filter(Q(spelled=name) | Q(rest=name)))
     return sorted(found, key=lambda row: (source_rank(row.provider), row.instrument_id))
 
@@ -153,7 +151,7 @@ def _last(rows: list[VenueSymbol]) -> Instrument | None:
 
 
 def _spelled(rows: QuerySet) -> Any:
-    return rows.annotate(spelled=Replace(Upper(F("symbol")), Value("/"), Value("-")))
+    return rows.annotate(spelled=spelled("symbol"))
 
 
 def source_rank(provider: str) -> int:

@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
 
 from ingestion import symbols
 from ingestion.models import Instrument, VenueSymbol
@@ -170,3 +171,12 @@ def test_two_instruments_cannot_have_a_venues_name_at_once(meta):
         late.clean()
     early = VenueSymbol(instrument=meta, provider="finnhub", symbol="FB", valid_from=JUNE_2022)
     early.clean()
+
+
+@pytest.mark.parametrize(
+    "rows", [symbols._spelled(Instrument.objects.all()), symbols._spelled(VenueSymbol.objects.all())]
+)
+def test_a_name_is_looked_up_in_an_index(rows):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    assert "by_spelling" in rows.filter(spelled="BTC-USDT").order_by().explain()
