@@ -179,7 +179,7 @@ METRICS_KEEP_S = env.int("METRICS_KEEP_S", 7 * 24 * 3600)
 # --- Market data --------------------------------------------------------------------------------------------
 
 FEEDS = env.list("FEEDS", default=["simulated"])
-# What the feeds follow beyond what is watched, held and alerted; empty means every demo instrument.
+# What the feeds follow beyond what is watched, held and alerted; empty means every instrument marked as followed.
 SYMBOLS = env.list("SYMBOLS", default=[])
 # Other base addresses for FEEDS=ccxt:<exchange>, in ccxt's own terms: {"bitstamp": {"ws": "wss://…", "public": "https://…"}}.
 CCXT_URLS = env.json("CCXT_URLS", default={})
