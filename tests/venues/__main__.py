@@ -3,17 +3,27 @@
 import argparse
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.venues import recordings
 from tests.venues.binance import BinanceVenue
+from tests.venues.binance_history import BinanceHistory
 from tests.venues.coinbase import CoinbaseVenue
+from tests.venues.coinbase_history import CoinbaseHistory
 from tests.venues.finnhub import FinnhubVenue
 from tests.venues.kraken import KrakenVenue
+from tests.venues.kraken_history import KrakenHistory
 from tests.venues.server import Venue
 
 VENUES: dict[str, type[Venue]] = {
     venue.name: venue for venue in (BinanceVenue, CoinbaseVenue, KrakenVenue, FinnhubVenue)
+}
+HISTORIES: dict[str, Callable[[Any], object]] = {
+    "binance": BinanceHistory,
+    "coinbase": CoinbaseHistory,
+    "kraken": KrakenHistory,
 }
 
 
@@ -28,6 +38,8 @@ def main() -> None:
     arguments = parser.parse_args()
     symbols = [symbol for symbol in arguments.symbols.split(",") if symbol]
     with VENUES[arguments.venue](symbols, arguments.port, made_up=arguments.recording is None) as venue:
+        if arguments.venue in HISTORIES:
+            HISTORIES[arguments.venue](venue)
         print(f"{venue.ws_url} {venue.rest_url}", flush=True)
         if arguments.live:
             venue.live(arguments.live)
