@@ -67,11 +67,16 @@ def write_venue_bars(source: int, bars: Iterable[VenueBar], ids: Mapping[str, in
         return 0
     rows = [_row(instrument_id, source, bar) for (instrument_id, _, _), bar in sorted(best.items(), key=_place)]
     with connection.cursor() as cursor:
-        cursor.execute(_WRITE, [list(column) for column in zip(*rows, strict=True)])
+        cursor.execute(_WRITE, [_array(column) for column in zip(*rows, strict=True)])
         count = int(cursor.rowcount)
         if source in SILENT_ON_CLOSE:
             cursor.execute(_CLOSE, [list(column) for column in zip(*_newest(source, best), strict=True)])
     return count
+
+
+def _array(values: Iterable[Any]) -> str:
+    """As `times.array`; these may be unknown, or an interval's name."""
+    return "{" + ",".join("NULL" if v is None else v if isinstance(v, str) else repr(v) for v in values) + "}"
 
 
 def _place(item: tuple[tuple[int, str, int], VenueBar]) -> tuple[int, str, int]:
