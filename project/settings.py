@@ -327,7 +327,8 @@ LISTENER_FRAME_MAX_BYTES = env.int("LISTENER_FRAME_MAX_BYTES", 32 * 1024 * 1024)
 # What a listener keeps in memory while Redis is away; whatever falls out is counted and becomes a gap.
 LISTENER_BUFFER_MAX_TICKS = env.int("LISTENER_BUFFER_MAX_TICKS", 50_000)
 LISTENER_BUFFER_MAX_S = env.float("LISTENER_BUFFER_MAX_S", 30.0)
-LISTENER_SILENCE_TIMEOUT_S = env.float("LISTENER_SILENCE_TIMEOUT_S", 30.0)
+# A socket on which nothing arrives for so long is cut; 0: for as long as the venue's own limit says.
+LISTENER_SILENCE_TIMEOUT_S = env.float("LISTENER_SILENCE_TIMEOUT_S", 0.0)
 # A venue that sends heartbeats is silent after so long already.
 LISTENER_HEARTBEAT_TIMEOUT_S = env.float("LISTENER_HEARTBEAT_TIMEOUT_S", 10.0)
 # A stream that used to speak is mute after so many times its longest silence lately, within these bounds; while its
