@@ -60,7 +60,7 @@ def test_of_two_accounts_of_a_bar_the_fuller_counts(btc):
 
 
 def test_a_stored_price_is_not_moved_back(btc):
-    stored = {btc.id: encode(Latest("binance", 200.0, time_us=NOW_US + 1, trade_id=2))}
+    stored = {btc.id: encode(Latest("binance", 200.0, time_us=NOW_US + 1, trade_id=5000))}
     Journal("binance:0", 1).append(Flush(b"", b"", 0, stored, {}, None, NOW_US))
     newest = msgspec.json.decode(flushed(trade_frame(1, "100")).latest[btc.id], type=Latest)
     assert newest.price == 200.0
