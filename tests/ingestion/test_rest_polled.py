@@ -7,6 +7,7 @@ import json
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -225,6 +226,7 @@ class TestTickers:
         assert quoted.time_us == us("2026-08-09T21:05:48") + 854_840
 
     @pytest.mark.parametrize("read", [tickers.read_binance, tickers.read_coinbase, tickers.read_kraken])
+    @hypothesis.settings(deadline=None)
     @given(body=st.binary(max_size=200) | st.sampled_from([b"{}", b'{"result":{}}', b'{"trades":[]}', b"null"]))
     def test_anything_else_is_refused(self, read, body):
         with pytest.raises(Unreadable):
@@ -243,6 +245,7 @@ READERS = [
 
 
 @pytest.mark.parametrize("read", READERS)
+@hypothesis.settings(deadline=None)
 @given(st.data())
 def test_a_mutilated_answer_is_read_or_refused_but_never_crashes(read, data):
     good = data.draw(
