@@ -165,11 +165,14 @@ def best_source(instrument_id: int, start: dt.datetime, end: dt.datetime) -> int
     rest = [number for number in SOURCES.values() if number not in ordered]
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT source FROM unnest(%s::int2[]) WITH ORDINALITY AS known (source, rank)
-               WHERE EXISTS (SELECT FROM candle_1m c WHERE c.instrument_id = %s AND c.source = known.source
-                             AND time >= %s AND time < %s)
-                  OR EXISTS (SELECT FROM venue_candle c WHERE c.instrument_id = %s AND c.source = known.source
-                             AND time >= %s AND time < %s)
+            # The limits have one row looked up a source; as EXISTS, all of the instrument's were read and hashed.
+            """SELECT source FROM unnest(%s::int2[]) WITH ORDINALITY AS known (source, rank) CROSS JOIN LATERAL (
+                   (SELECT 1 FROM candle_1m AS c WHERE c.instrument_id = %s AND c.source = known.source
+                    AND time >= %s AND time < %s ORDER BY time LIMIT 1)
+                   UNION ALL
+                   (SELECT 1 FROM venue_candle AS c WHERE c.instrument_id = %s AND c.source = known.source
+                    AND time >= %s AND time < %s LIMIT 1)
+                   LIMIT 1) AS any_row
                ORDER BY rank LIMIT 1""",
             [[*ordered, *rest], instrument_id, start, end, instrument_id, start, end],
         )
