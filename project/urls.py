@@ -1,8 +1,10 @@
 """Every URL. Packages bring their own under `api/`; what sees everything is here."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.permissions import AllowAny
 
@@ -12,6 +14,8 @@ urlpatterns = [
     path("", views.market),
     path("accounts/login/", views.SignIn.as_view()),
     path("accounts/logout/", LogoutView.as_view()),
+    # Asked for by browsers on pages that name no icon.
+    path("favicon.ico", RedirectView.as_view(url=settings.STATIC_URL + "favicon.svg")),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("realtime/status/", status.status),

@@ -2,7 +2,7 @@
 
 import { Meter, type Metrics } from "./meter";
 import { poll, source } from "./polling";
-import type { TopicEvent } from "./protocol";
+import { named, type TopicEvent } from "./protocol";
 import { DEFAULTS, type Effect, type Options, type Priority, Session, type Status } from "./session";
 
 export interface Listener<T = Record<string, unknown>> {
@@ -80,11 +80,12 @@ export class RealtimeClient {
 
   /** The newest event of a followed conflated topic: what a late subscriber starts with. */
   latest<T>(topic: string): TopicEvent<T> | undefined {
-    return this.newest.get(topic) as TopicEvent<T> | undefined;
+    return this.newest.get(named(topic)) as TopicEvent<T> | undefined;
   }
 
   /** Follow a topic; any number of listeners share one subscription. Returns how to stop. */
-  subscribe<T>(topic: string, listener: Listener<T>, priority: Priority = "normal"): () => void {
+  subscribe<T>(asked: string, listener: Listener<T>, priority: Priority = "normal"): () => void {
+    const topic = named(asked);
     const own = listener as unknown as Listener;
     const listeners = this.listeners.get(topic) ?? new Set();
     this.listeners.set(topic, listeners.add(own));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isFinal, parse } from "./protocol";
+import { isFinal, named, parse } from "./protocol";
 
 test("a batch is unfolded in order", () => {
   const text = `{"type":"batch","data":{"events":[
@@ -28,4 +28,14 @@ test.each([
 test("40xx says: don't come back", () => {
   expect([4000, 4001, 4003, 4004, 4029].every(isFinal)).toBe(true);
   expect([1000, 1001, 1006, 1012, 4101, 4108, 4129].some(isFinal)).toBe(false);
+});
+
+test.each([
+  ["price:btc-usd", "price:BTC-USD"],
+  ["candles:btc:1m", "candles:BTC:1m"],
+  ["portfolio:7", "portfolio:7"],
+  ["notifications", "notifications"],
+  ["news:crypto", "news:crypto"],
+])("%s goes by %s", (asked, name) => {
+  expect(named(asked)).toBe(name);
 });

@@ -65,6 +65,15 @@ export function positionOf(envelope: Envelope): Position | undefined {
   return epoch !== undefined && seq !== undefined ? { epoch, seq } : undefined;
 }
 
+const SYMBOL_TOPICS = new Set(["price", "ticker", "trades", "book", "ownbook", "signals", "candles"]);
+
+/** A topic by the name that its events will carry: symbols come back upper-cased. */
+export function named(topic: string): string {
+  const [prefix = "", symbol, ...rest] = topic.split(":");
+  if (symbol === undefined || !SYMBOL_TOPICS.has(prefix)) return topic;
+  return [prefix, symbol.toUpperCase(), ...rest].join(":");
+}
+
 /** A client message; `id` comes back on its answer. */
 export function compose(type: string, data: object, now: number, id?: number): string {
   return JSON.stringify({ type, data, timestamp: new Date(now).toISOString(), ...(id === undefined ? {} : { id }) });

@@ -163,7 +163,7 @@ function Composer({ examples, live, send }: ComposerProps) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && live) submit();
   };
   return (
-    <section className="console-composer card" aria-label="Message to send">
+    <section className="console-composer card" aria-label="Composer">
       <label>
         <span>
           Message <kbd>Ctrl</kbd>+<kbd>Enter</kbd> sends
