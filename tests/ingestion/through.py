@@ -122,6 +122,8 @@ def following(provider: str, venue: Venue, settings: Any) -> Iterator[Following]
     setattr(settings, f"{upper}_WS_URL", venue.ws_url)
     setattr(settings, f"{upper}_REST_URL", venue.rest_url)
     settings.KRAKEN_REQUEST_SPACING_S, settings.REPAIR_MIN_AGE_S, settings.REPAIR_RETRY_MIN_S = 0.01, 0.0, 0.1
+    # A snapshot that was lost is asked for again sooner than in production.
+    settings.BOOK_SNAPSHOT_TIMEOUT_S = 3.0
     if kind.keyed:
         setattr(settings, f"{upper}_API_KEY", KEY)
     if kind.history is not None and venue.made_up:
