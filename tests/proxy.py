@@ -16,6 +16,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 CHUNK_BYTES = 64 * 1024
+_AT_ONCE = struct.pack("ii", 1, 0)
 
 
 class _Link:
@@ -30,7 +31,8 @@ class _Link:
         for writer in (self.client, self.server):
             if writer is not None:
                 # Without lingering, closing is a reset: what a killed server or a firewall sends.
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                with contextlib.suppress(OSError):  # closed meanwhile, from the other side
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
                 writer.transport.abort()
 
 
