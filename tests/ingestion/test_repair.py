@@ -352,7 +352,7 @@ def test_a_gap_is_left_alone_until_its_minutes_are_over(binance):
 
 def test_two_repairs_do_not_run_at_once(binance):
     shard_gap(binance, 1, 2)
-    held = repair.lease.acquire(repair.LEASE, 10)
+    held = repair.lease.acquire(repair.LEASE, repair.LEASE_TTL_S)
     assert tasks.heal_gaps() == 0
     assert Gap.objects.get().status == Gap.Status.OPEN
     held.release()
