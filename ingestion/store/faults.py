@@ -16,7 +16,8 @@ def record_gap(shard: str, gap: Gap) -> None:
     until = None if gap.until_us is None else to_datetime(gap.until_us)
     with connection.cursor() as cursor:
         cursor.execute(
-            """INSERT INTO gap AS g (shard, provider, cause, started_at, ended_at, ticks) VALUES (%s, %s, %s, %s, %s, %s)
+            """INSERT INTO gap AS g (shard, provider, cause, started_at, ended_at, ticks)
+               VALUES (%s, %s, %s, %s, %s, %s)
                ON CONFLICT (shard, cause, started_at) WHERE instrument_id IS NULL
                DO UPDATE SET ended_at = coalesce(excluded.ended_at, g.ended_at),
                              ticks = greatest(g.ticks, excluded.ticks)""",

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.flow, pytest.mark.timeout(240)]
 
 
 @pytest.fixture
-def venue() -> Iterator[Venue]:
+def venue() -> Iterator[BinanceVenue]:
     with BinanceVenue(("BTCUSDT", "ETHUSDT")) as venue:
         venue.live(per_s=50)
         yield venue

@@ -21,7 +21,7 @@ TAKE_OVER_S = 6.0
 
 
 @pytest.fixture
-def venue() -> Iterator[Venue]:
+def venue() -> Iterator[BinanceVenue]:
     with BinanceVenue(SYMBOLS) as venue:
         venue.live(per_s=300)
         yield venue
