@@ -4,6 +4,9 @@
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell command -v $(name) 2>/dev/null)))
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
+# Many tests drive real sockets, stores and processes against the clock. One that fails is run once more; the summary
+# names it (RERUN), so that a test which needs it often is seen and mended.
+ONCE_MORE := --reruns 1 --reruns-delay 1
 # Two processes suit two cores; `make test WORKERS=8` where there are more.
 WORKERS ?= 2
 COMPILE := $(VENV)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
@@ -36,10 +39,10 @@ contracts: ## Which package may import which
 	DEVELOPMENT=1 $(VENV)/lint-imports
 
 unit: ## Tests that start no processes of ours
-	$(PYTEST) -n $(WORKERS) -m "not flow and not browser" --dist loadscope
+	$(PYTEST) -n $(WORKERS) $(ONCE_MORE) -m "not flow and not browser" --dist loadscope
 
 flows: ## Whole installations, killed and restarted, and a real browser
-	$(PYTEST) -m "flow or browser"
+	$(PYTEST) -n $(WORKERS) $(ONCE_MORE) -m "flow or browser" --dist loadfile
 
 browser: environment ## Only the real browser, which leaves its screenshots in tests/browser/screenshots
 	$(PYTEST) -m browser
