@@ -1,0 +1,136 @@
+"""The servers in Python, each as it would run in production: one process of uvicorn on uvloop; picows without either.
+
+python -m tests.bench.fanout.servers tapehouse|core|pubsub|picows PORT
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+
+def set_up_django() -> None:
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+    django.setup()
+
+
+def tapehouse(port: int) -> None:
+    """The production hub, consumer, outbox and wire; only the topic is the bench's own."""
+    set_up_django()
+    from streaming import routing, topics
+    from streaming.protocol import Address
+    from streaming.wire import TapehouseWebSocketProtocol
+
+    class Bench(topics.Topic):
+        prefix, kind, public = "bench", topics.Kind.CONFLATED, True
+
+        def resolve(self, key: str, user: Any) -> Address:
+            return Address(topic=f"bench:{key}", name=f"bench:{key}", symbol=key)
+
+    topics.register(Bench())
+    serve(routing.application(), port, TapehouseWebSocketProtocol)
+
+
+def usual(kind: str, port: int) -> None:
+    """What the Channels tutorial teaches: each consumer is a member of the group and sends its own JSON."""
+    set_up_django()
+    from channels.generic.websocket import AsyncJsonWebsocketConsumer
+    from channels.layers import channel_layers
+    from channels.routing import URLRouter
+    from django.urls import re_path
+
+    channel_layers.set("default", layer_of(kind))
+
+    class Consumer(AsyncJsonWebsocketConsumer):
+        async def receive_json(self, content: Any, **_: Any) -> None:
+            for topic in content["data"]["topics"]:
+                await self.channel_layer.group_add(topic.replace(":", "."), self.channel_name)
+            await self.send_json({"type": "subscribed"})
+
+        async def asset_update(self, event: Any) -> None:
+            await self.send_json(event["data"])
+
+    serve(URLRouter([re_path("ws/", Consumer.as_asgi())]), port, "auto")
+
+
+def layer_of(kind: str) -> Any:
+    """A channel layer of channels_redis under the bench's own prefix."""
+    # redis-py's limit of 5 s would close quiet connections: the core layer blocks for that long in BZPOPMIN.
+    hosts = [{"address": os.environ["REDIS_URL"], "socket_timeout": 15}]
+    if kind == "core":
+        from channels_redis.core import RedisChannelLayer as Layer
+    else:
+        from channels_redis.pubsub import RedisPubSubChannelLayer as Layer
+    return Layer(hosts=hosts, prefix=f"{os.environ['REDIS_PREFIX']}-usual")
+
+
+def serve(application: Any, port: int, ws: Any) -> None:
+    import uvicorn
+
+    uvicorn.run(
+        application, host="127.0.0.1", port=port, ws=ws, loop="uvloop", lifespan="off",
+        log_level="error", access_log=False, backlog=4096, ws_per_message_deflate=False,
+    )  # fmt: skip
+
+
+def picows(port: int) -> None:
+    """A WebSocket broadcast with nothing around it: picows on uvloop, Redis's pub/sub, and sets of transports."""
+    import uvloop
+
+    uvloop.run(_Broadcast().serve(port))
+
+
+class _Broadcast:
+    def __init__(self) -> None:
+        self.transports: dict[str, set[Any]] = {}
+
+    async def serve(self, port: int) -> None:
+        import asyncio
+
+        import picows
+        import redis.asyncio
+
+        pubsub = redis.asyncio.Redis.from_url(os.environ["REDIS_URL"]).pubsub()
+        await pubsub.psubscribe("bench.*")
+        forwarding = asyncio.create_task(self.forward(pubsub, picows.WSMsgType.TEXT))
+        server = await picows.ws_create_server(lambda _request: self.listener(picows), "127.0.0.1", port)
+        await asyncio.gather(forwarding, server.serve_forever())
+
+    async def forward(self, pubsub: Any, text: Any) -> None:
+        async for message in pubsub.listen():
+            if message["type"] == "pmessage":
+                symbol = message["channel"].decode().partition(".")[2]
+                for transport in self.transports.get(symbol, ()):
+                    transport.send(text, message["data"])
+
+    def listener(self, picows: Any) -> Any:
+        broadcast = self
+
+        class Listener(picows.WSListener):  # type: ignore[misc, name-defined]
+            def on_ws_connected(self, transport: Any) -> None:
+                self.transport = transport
+
+            def on_ws_frame(self, transport: Any, frame: Any) -> None:
+                if frame.msg_type == picows.WSMsgType.TEXT:
+                    for topic in json.loads(frame.get_payload_as_bytes())["data"]["topics"]:
+                        broadcast.transports.setdefault(topic.partition(":")[2], set()).add(transport)
+                    transport.send(picows.WSMsgType.TEXT, b'{"type":"subscribed"}')
+
+            def on_ws_disconnected(self, transport: Any) -> None:
+                for following in broadcast.transports.values():
+                    following.discard(transport)
+
+        return Listener()
+
+
+if __name__ == "__main__":
+    name, port = sys.argv[1], int(sys.argv[2])
+    match name:
+        case "tapehouse":
+            tapehouse(port)
+        case "picows":
+            picows(port)
+        case _:
+            usual(name, port)
