@@ -63,16 +63,21 @@ def price_now() -> None:
     publish([message("price:BTC-USDT", type="asset_update", **told)])
 
 
-@pytest.mark.parametrize("held", list(conversations()), ids=lambda held: held.path + (held.user or ""))
-async def test_the_documents_conversation_is_true(held: Conversation, demo: Any, dial: Any) -> None:  # noqa: F811
-    call = await dial(held.path, user=demo if held.user else None, greeted=False)
+async def test_the_documents_conversations_are_true(demo: Any, dial: Any) -> None:  # noqa: F811
+    """All of them on one server: loading the demo data takes longer than talking."""
+    for held in conversations():
+        await hold(held, await dial(held.path, user=demo if held.user else None, greeted=False))
+
+
+async def hold(held: Conversation, call: Any) -> None:
     for direction, shown in held.lines:
         if direction == "→":
             await call.socket.send(json.dumps(shown))
             continue
         async with asyncio.timeout(10):
             while not fits(said := await hear(call), shown):
-                assert said["type"] not in ("error", "connection"), f"{said} instead of {shown}"
+                assert said["type"] not in ("error", "connection"), f"{held.path}: {said} instead of {shown}"
+    await call.socket.close()
 
 
 async def hear(call: Any) -> Any:
