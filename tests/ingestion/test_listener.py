@@ -78,7 +78,7 @@ def test_draining_flushes_what_is_in_memory(venue, instruments, settings):
 def test_a_flood_is_taken_whole(venue, instruments):
     with listening():
         subscribed(venue)
-        venue.flood(20_000)
+        venue.flood(10_000)
         caught_up(venue, instruments)
     assert not venue.violations
 

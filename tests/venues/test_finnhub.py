@@ -74,7 +74,7 @@ async def test_quoted_frames_are_played():
         async with calling(venue, PATH) as client:
             for symbol in symbols:
                 await client.say(type="subscribe", symbol=symbol)
-            while len(venue.clients[0].streams) < len(symbols):
+            while not venue.clients or len(venue.clients[0].streams) < len(symbols):
                 await asyncio.sleep(0.01)
             await order(venue.play, frames)
             assert sum(len(frame["data"]) for frame in await client.drain()) == sum(len(f.trades) for f in frames)
