@@ -42,6 +42,7 @@ from streaming.protocol import Message
 from streaming.publish import apublish
 from worker import lease as leases
 from worker import metrics
+from worker.histogram import Histogram
 from worker.resident import Context, in_thread, registry, resident
 from worker.tasks import ask
 
@@ -109,6 +110,8 @@ class Listener:
         pipeline.full = self._when_full
         self._flushing = asyncio.Lock()
         self._pending: Batch | None = None
+        # From the receipt of a flush's oldest tick until it is in the journal.
+        self._journalled = Histogram()
         self._gaps: deque[Gap] = deque(maxlen=1000)
         self._open_gaps: dict[object, Gap] = {}
         self._interval_s = settings.LISTENER_FLUSH_INTERVAL_MS / 1000
@@ -204,6 +207,7 @@ class Listener:
                 self._pending = self.pipeline.take(_now_us())
             if self._pending is not None:
                 self._note(await self.journal.aappend(self._pending.flush))
+                self._journalled.add(_now_us() - self._pending.oldest_us)
                 self._pending = None
         while self._gaps:
             await self.journal.aappend_gap(self._gaps[0])
@@ -434,6 +438,7 @@ class Listener:
             journal_full=self.journal_full,
             gaps_open=len(self._open_gaps),
             latency_ms=self.pipeline.latencies.percentiles_ms(),
+            journal_ms=self._journalled.percentiles_ms(),
             clock_skew_ms=self.pipeline.latencies.skew_ms(),
             silent=self.feed.unheard(),
             mute=self.feed.mute(),

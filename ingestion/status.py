@@ -56,6 +56,7 @@ class FeedStatus(msgspec.Struct, frozen=True, omit_defaults=True):
         mute), idle (nothing is wanted), draining, stopped.
     at_us, last_tick_us: when this was told, and when its newest tick was received; 0 for never.
     latency_ms: p50 and p99 from the venue's time to our receipt; negative where the clocks differ, never clamped.
+    journal_ms: the same from the receipt of a flush's oldest tick until the journal has it.
     clock_skew_ms: how far our clock is behind the venue's at the least, where that is beyond doubt; else 0.
     The counts are since the listener started.
     silent: symbols subscribed long ago of which nothing was ever heard; mute: streams that used to speak and do not;
@@ -84,6 +85,7 @@ class FeedStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     journal_full: bool = False
     gaps_open: int = 0
     latency_ms: dict[str, float] = {}
+    journal_ms: dict[str, float] = {}
     clock_skew_ms: float = 0.0
     silent: list[str] = []
     mute: list[str] = []

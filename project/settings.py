@@ -190,8 +190,13 @@ ASSET_ALIASES = env.dict("ASSET_ALIASES", default={"XBT": "BTC", "XDG": "DOGE"})
 DEMO_SYMBOLS = [
     "BTC-USD", "BTC-USDT", "ETH-USDT", "SOL-USDT", "AAPL", "GOOGL", "MSFT", "BRK.B", "EURUSD=X", "SCOM", "KCB", "EQTY",
 ]  # fmt: skip
-# Best first: which source's price counts where several know an instrument.
-SOURCE_ORDER = env.list("SOURCE_ORDER", default=["binance", "coinbase", "kraken", "finnhub", "simulated"])
+# Best first: which source's price counts where several know an instrument. What is made up comes after what is real.
+SOURCE_ORDER = env.list(
+    "SOURCE_ORDER",
+    default=[
+        "binance", "coinbase", "kraken", "finnhub", "yahoo", "alphavantage", "ecb", "manual", "simulated",
+    ],
+)  # fmt: skip
 
 MAX_WATCHLISTS_PER_USER = env.int("MAX_WATCHLISTS_PER_USER", 20)
 MAX_ITEMS_PER_WATCHLIST = env.int("MAX_ITEMS_PER_WATCHLIST", 200)
@@ -453,6 +458,8 @@ WEBSOCKET_DEFLATE = env.bool("WEBSOCKET_DEFLATE", False)
 WEBSOCKET_DEFLATE_MIN_BYTES = env.int("WEBSOCKET_DEFLATE_MIN_BYTES", 512)
 # Threads, and so database connections, that serve the sockets of one web process.
 STREAM_THREADS = env.int("STREAM_THREADS", 4)
+# Events of lossless topics are kept so long; whoever was away for longer gets the state instead of a replay.
+EVENT_KEEP_DAYS = env.int("EVENT_KEEP_DAYS", 30)
 EVENT_REPLAY_MAX = env.int("EVENT_REPLAY_MAX", 1000)
 HUB_HEARTBEAT_S = env.float("HUB_HEARTBEAT_S", 1.0)
 HUB_SILENCE_S = env.float("HUB_SILENCE_S", 3.0)

@@ -15,6 +15,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from ingestion import control
 from ingestion import status as feed_status
 from ingestion.status import FeedStatus
 from streaming import asyncapi, presence
@@ -34,12 +35,14 @@ ERRORS: Final = ("ingestion.refused", "ingestion.dropped_ticks", "ingestion.jour
 def status(request: HttpRequest) -> JsonResponse:
     """`GET /realtime/status/`: for everybody; `user_stats` is null for anonymous askers."""
     try:
-        reports, feeds, totals = presence.reports(), feed_status.feeds(), metrics.totals()
+        reports, totals = presence.reports(), metrics.totals()
+        feeds = feed_status.feeds(providers=control.configured())
     except (redis_py.RedisError, OSError):
         return JsonResponse(_stopped(), status=503)
+    running = set(control.running())
     return JsonResponse(
         {
-            "service_status": service_status(feeds),
+            "service_status": service_status([one for one in feeds if one.provider in running]),
             "global_stats": global_stats(reports),
             "user_stats": user_stats(reports, request.user) if request.user.is_authenticated else None,
             "processing": processing(feeds, totals, reports, time.time()),
@@ -56,7 +59,7 @@ def health(request: HttpRequest) -> JsonResponse:
     if not request.user.is_authenticated:
         return JsonResponse({"detail": "Sign in first."}, status=401)
     try:
-        running = any(one.state == feed_status.LIVE for one in feed_status.feeds())
+        running = any(one.state == feed_status.LIVE for one in feed_status.feeds(providers=control.configured()))
         connections = sum(len(report.connections) for report in presence.reports())
     except (redis_py.RedisError, OSError):
         running, connections = False, 0
@@ -97,7 +100,7 @@ def asyncapi_document(request: HttpRequest) -> JsonResponse:
 
 
 def service_status(feeds: Sequence[FeedStatus]) -> str:
-    """running: every feed is live; stopped: none is; degraded: some are."""
+    """running: every feed is live; stopped: none is; degraded: some are. feeds: those that should run."""
     live = [one for one in feeds if one.state == feed_status.LIVE]
     if not live:
         return "stopped"
@@ -161,7 +164,11 @@ def feed(one: FeedStatus) -> dict[str, Any]:
 
 def latencies(reports: Sequence[Report], feeds: Sequence[FeedStatus]) -> dict[str, Any]:
     """Percentiles hop by hop, in the order of a tick's way. The first by feed: the venues' clocks differ."""
-    return {"venue_to_received": {one.provider: one.latency_ms for one in feeds}} | presence.latencies_ms(reports)
+    hops = {
+        "venue_to_received": {one.provider: one.latency_ms for one in feeds},
+        "received_to_journalled": {one.provider: one.journal_ms for one in feeds},
+    }
+    return hops | presence.latencies_ms(reports)
 
 
 def _stopped() -> dict[str, Any]:

@@ -13,11 +13,11 @@ from django.db import Error as DatabaseError
 from streaming import actions, quotas, snapshots
 from streaming.dialects import Dialect, Opening
 from streaming.effects import Act, Authenticate, Close, Effect, Send, SetPace, Subscribe, Subscription, Unsubscribe
-from streaming.frames import Frame, batch
+from streaming.frames import Frame
 from streaming.hub import Follower, Hub
 from streaming.identity import Identity, NotSignedIn, of_token
 from streaming.outbox import HIGH, Outbox, SlowConsumer
-from streaming.protocol import Code, Message, envelope, timestamp
+from streaming.protocol import Code, Message, envelope
 from streaming.quotas import Lease, OverLimit
 from streaming.session import Limits, Session
 from streaming.snapshots import Beginning, Grant
@@ -26,6 +26,16 @@ from streaming.threads import in_thread
 logger = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
+
+
+class _Soon:
+    """In the place of a timer: the hub flushes at the end of the present work."""
+
+    def cancel(self) -> None:
+        """Nothing to do: the hub asks again."""
+
+
+SOON = _Soon()
 
 
 class Writer(Protocol):
@@ -68,7 +78,10 @@ class Connection:
         self.batch = False
         self.interval_s = settings.STREAM_INTERVAL_MS / 1000
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        # When the outbox is flushed next: a timer, or SOON, or nothing.
+        self._timer: asyncio.TimerHandle | _Soon | None = None
+        self._buffer_max_bytes = settings.OUTBOX_WRITE_BUFFER_MAX_BYTES
+        self._behind_bytes = settings.OUTBOX_WRITE_BUFFER_BEHIND_BYTES
         self._flush_at = self._stuck_since = 0.0
         self._heard_at = self._loop.time()
         self._report_at = self._loop.time() + settings.DROPPED_REPORT_INTERVAL_S
@@ -305,38 +318,49 @@ class Connection:
         self.say(self.dialect.error(code, why, now_us(), request, topic))
 
     def _wake(self) -> None:
-        if not self.is_closed():
+        if self._closed:
+            return
+        if self._flush_at <= self._loop.time():
+            self._timer = SOON
+            self.hub.flush_soon(self)
+        else:
             self._timer = self._loop.call_at(self._flush_at, self._flush)
 
     def flush_soon(self) -> None:
         """Flush when the present work is done, whatever the pace."""
+        self._flush_at = 0.0
+        if self._timer is SOON:
+            return
         if self._timer is not None:
             self._timer.cancel()
-        self._flush_at = 0.0
-        self._timer = None
         self._wake()
+
+    def flush_if_due(self) -> None:
+        """What the hub was asked for, unless it has come to nothing since."""
+        if self._timer is SOON:
+            self._flush()
 
     def _flush(self) -> None:
         """Write what waits; not while the client has yet to take what was written before: newer values replace it."""
         self._timer = None
         now = self._loop.time()
         self._flush_at = now + self.interval_s
-        if self.is_closed():
+        if self._closed:
             return
         backlog = self.writer.backlog_bytes()
-        if backlog > settings.OUTBOX_WRITE_BUFFER_MAX_BYTES:
+        if backlog > self._buffer_max_bytes:
             self._stalled(now)
             return
         self._stuck_since = 0.0
-        if self.dialect.reports_dropped and now >= self._report_at:
+        if now >= self._report_at and self.dialect.reports_dropped:
             self._report_dropped(now)
         # A client that falls behind gets first what it shows just now; the rest waits, and is replaced meanwhile.
-        behind = backlog > settings.OUTBOX_WRITE_BUFFER_BEHIND_BYTES
+        behind = backlog > self._behind_bytes
         frames = self.outbox.take(HIGH) if behind else self.outbox.take()
         if behind and self.outbox:
             self._wake()
         if self.batch and len(frames) > 1:
-            frames = [batch(frames, timestamp(now_us()))]
+            frames = [self.hub.batches.made_of(frames, now, now_us)]
         if frames:
             self.writer.write(frames)
             self.hub.sent(frames[-1])

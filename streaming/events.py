@@ -55,6 +55,11 @@ def replay(topic: str, since: Position, until: Position) -> list[Message] | None
     return messages if len(messages) == until.seq - since.seq else None
 
 
+def forget_old(now: datetime) -> int:
+    """Delete what is older than EVENT_KEEP_DAYS: who asks for it gets the state. Returns how many rows went."""
+    return Event.objects.filter(at__lt=now - timedelta(days=settings.EVENT_KEEP_DAYS)).delete()[0]
+
+
 def start_new_epoch(topics: Iterable[str] | None = None) -> int:
     """Declare all positions given out so far void, after a restore or where events were cut off. Default: all topics.
 

@@ -3,8 +3,13 @@
 A server's frames carry no mask (RFC 6455 §5.1), so that the same bytes serve every client.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
+
+from streaming.protocol import timestamp
+
+# A batch made for one connection serves the next ones for so long: its timestamp is that of its making.
+BATCH_REUSE_MAX_S: Final = 0.01
 
 _FIN_TEXT: Final = 0x81
 _TWO_BYTES: Final = 126
@@ -30,6 +35,27 @@ class Frame:
         """at_us: when its event was published; 0 for an answer."""
         self.payloads, self.at_us = payloads, at_us
         self.wire = text_frame(payloads[0]) if len(payloads) == 1 else b"".join(map(text_frame, payloads))
+
+
+class Batches:
+    """Connections that follow the same topics at the same pace get the same bytes: the last batch is kept for them."""
+
+    __slots__ = ("_batch", "_frames", "_made_at")
+
+    def __init__(self) -> None:
+        self._frames: list[Frame] = []
+        self._batch = Frame(())
+        self._made_at = 0.0
+
+    def made_of(self, frames: list[Frame], now_s: float, now_us: Callable[[], int]) -> Frame:
+        """The frames' messages as a single one; made anew when the last was of others, or made too long ago.
+
+        now_s: on any steady clock. now_us: since 1970, asked for the timestamp of a new batch.
+        """
+        if now_s - self._made_at > BATCH_REUSE_MAX_S or frames != self._frames:
+            self._frames, self._made_at = frames, now_s
+            self._batch = batch(frames, timestamp(now_us()))
+        return self._batch
 
 
 def batch(frames: Iterable[Frame], at: str) -> Frame:

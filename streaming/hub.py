@@ -24,7 +24,7 @@ from django.db import Error as DatabaseError
 
 from streaming import control, events, presence, quotas, snapshots
 from streaming.effects import Subscription
-from streaming.frames import Frame
+from streaming.frames import Batches, Frame
 from streaming.presence import Reporter
 from streaming.protocol import Code, Message, Position
 from streaming.publish import HINT, group_of
@@ -86,6 +86,8 @@ class Channel:
     def __init__(self, grant: Grant) -> None:
         self.topic, self.kind = grant.address.topic, grant.topic.kind
         self.followers: dict[Follower, None] = {}
+        # Each manner of following once, so that delivering may tell them apart by identity.
+        self.manners: dict[tuple[str, str, int | None], tuple[str, str, int | None]] = {}
         self.joined = asyncio.Event()
         self.at: Position | None = None
         self.heard = 0
@@ -114,6 +116,8 @@ class Hub:
         self._doubt_since: float | None = None
         self._renew_at = 0.0
         self.reporter = Reporter()
+        self.batches = Batches()
+        self._due: list[Connection] = []
 
     # --- Subscribing ----------------------------------------------------------------------------------------------
 
@@ -129,6 +133,7 @@ class Hub:
         if channel is None:
             channel = self.channels[topic] = Channel(follower.grant)
             self.spawn(self._join(channel))
+        follower.manner = channel.manners.setdefault(follower.manner, follower.manner)
         channel.followers[follower] = None
         channel.empty_since = None
         try:
@@ -217,14 +222,17 @@ class Hub:
     def _deliver(self, channel: Channel, message: Message) -> None:
         self.reporter.latencies["published_to_hub"].add(time.time_ns() // 1000 - message.at_us)
         frames: dict[Any, Frame] = {}
+        frame, manner = None, None
         batched, seq = channel.kind is Kind.BATCHED, message.seq
         for follower in list(channel.followers) if seq is not None else channel.followers:
             if follower.held is not None:
                 follower.hold(message)
                 continue
-            frame = frames.get(follower.manner)
-            if frame is None:
-                frame = frames[follower.manner] = follower.connection.render(message, follower.subscription)
+            if follower.manner is not manner or frame is None:
+                manner = follower.manner
+                frame = frames.get(manner)
+                if frame is None:
+                    frame = frames[manner] = follower.connection.render(message, follower.subscription)
             if not frame.payloads:
                 continue
             if seq is None:
@@ -233,6 +241,20 @@ class Hub:
                 follower.connection.put(frame)
         self.reporter.delivered += len(channel.followers)
         metrics.count("streaming.delivered", len(channel.followers))
+
+    def flush_soon(self, connection: "Connection") -> None:
+        """Flush when the present work is done: one callback for all connections, not one for each."""
+        if not self._due:
+            asyncio.get_running_loop().call_soon(self._flush_due)
+        self._due.append(connection)
+
+    def _flush_due(self) -> None:
+        due, self._due = self._due, []
+        for connection in due:
+            try:
+                connection.flush_if_due()
+            except Exception:  # one broken connection must not stop all others
+                logger.exception("a connection could not be flushed")
 
     def sent(self, frame: Frame) -> None:
         """A connection has written the frame. One in SAMPLE_EVERY is measured."""

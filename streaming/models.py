@@ -33,6 +33,7 @@ class Event(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["topic", "epoch", "seq"], name="one_event_a_position")]
+        indexes = [models.Index(fields=["at"], name="event_by_age")]
 
     def __str__(self) -> str:
         return f"{self.topic} {self.epoch}/{self.seq} {self.type}"

@@ -21,14 +21,20 @@ def writer_for(scope: dict[str, Any], send: Any) -> Writer:
 class WireWriter:
     """Each flush is one `transport.write`."""
 
+    __slots__ = ("_compresses", "wire")
+
     def __init__(self, wire: TapehouseWebSocketProtocol) -> None:
+        """wire: of a connection that is accepted."""
         self.wire = wire
+        self._compresses = wire.compresses
 
     def write(self, frames: Sequence[Frame]) -> None:
-        if self.wire.compresses:
+        if self._compresses:
             self._write_compressed(frames)
+        elif len(frames) == 1:
+            self.wire.write_frames(frames[0].wire)
         else:
-            self.wire.write_frames(frames[0].wire if len(frames) == 1 else b"".join([frame.wire for frame in frames]))
+            self.wire.write_frames(b"".join([frame.wire for frame in frames]))
 
     def _write_compressed(self, frames: Sequence[Frame]) -> None:
         """Small messages go ready-made: a connection that compresses takes plain frames as well (RFC 7692 §6)."""

@@ -28,6 +28,7 @@ ROUTES = {
         "signals.notify": NOTIFICATIONS,
         "signals.deliver": NOTIFICATIONS,
         "ingestion.*": BACKFILL,
+        "streaming.*": BACKFILL,
         "portfolio.*": PORTFOLIO,
         "signals.*": SIGNALS,
         "worker.*": CONTROL,

@@ -1,6 +1,7 @@
 """The event log: gapless numbers in commit order, whatever rolls back or runs beside."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 
-from streaming import events, publish
+from streaming import events, publish, tasks
 from streaming.models import Event, TopicCounter
 from streaming.protocol import Message, Position
 from worker.redis import client
@@ -161,3 +162,14 @@ def test_a_topic_without_events_has_a_position_that_holds() -> None:
 
     assert at == Position(str(first.epoch), 0)
     assert TopicCounter.objects.count() == 1
+
+
+def test_old_events_are_forgotten_and_whoever_asks_for_them_gets_the_state() -> None:
+    events.append([message("t1", n) for n in range(3)])
+    events.append([Message("t1", "test", {"n": 9}, time.time_ns() // 1000)])
+    assert tasks.tidy() == 3
+    now = events.positions(["t1"])["t1"]
+    assert events.replay("t1", Position(now.epoch, 0), now) is None
+    recent = events.replay("t1", Position(now.epoch, 3), now)
+    assert recent is not None
+    assert [one.data["n"] for one in recent] == [9]
