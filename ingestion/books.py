@@ -300,9 +300,11 @@ class Books:
         return {symbol: _encode(self.view(symbol)) for symbol in self._presentable(unkept)}
 
     def states(self) -> dict[str, int]:
-        """How many books are in which status."""
+        """How many books are in which status. Of a source that may tell none: those that it told."""
         found: dict[str, int] = {}
         for place in self._places.values():
+            if self.rule is None and not place.book.synced:
+                continue
             stale = place.stale or not place.book.certain
             state = SYNCING if not place.book.synced else STALE if stale else LIVE
             found[state] = found.get(state, 0) + 1

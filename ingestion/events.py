@@ -11,7 +11,10 @@ Side = Literal["buy", "sell"]
 
 
 class AssetUpdate(msgspec.Struct):
-    """The newest price, its day, the best bid and ask. `change`: over 24 hours, equities' since the previous close."""
+    """The newest price, its day, the best bid and ask. `change`: over 24 hours, equities' since the previous close.
+
+    delay_s: how much later than the market the source tells; 0 for what is told as it happens.
+    """
 
     symbol: str
     instrument: str
@@ -27,6 +30,7 @@ class AssetUpdate(msgspec.Struct):
     quality: Literal["live", "delayed", "stale", "closed", "suspect"]
     venue_time: str | None
     received_at: str | None
+    delay_s: float
 
 
 class TickerEvent(msgspec.Struct):

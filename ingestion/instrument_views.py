@@ -112,4 +112,4 @@ def _checked(data: Any) -> list[dict[str, Any]]:
 def _bar(symbol: str, day: dt.date, close: float) -> VenueBar:
     """A day of which only the close is known."""
     begins_us = store.to_us(dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC))
-    return VenueBar(symbol, DAY, begins_us, time.time_ns() // 1000, close, close, close, close, 0.0, final=True)
+    return VenueBar(symbol, DAY, begins_us, time.time_ns() // 1000, close, close, close, close, None, final=True)

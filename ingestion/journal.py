@@ -99,10 +99,10 @@ local stored = redis.call('HGET', state, 'token')
 if stored and tonumber(stored) > tonumber(token) then return {'fenced', stored} end
 if stored ~= token then redis.call('HSET', state, 'token', token) end
 if redis.call('EXISTS', stream) == 0 then
-    redis.call('HDEL', state, 'full_from', 'full_ticks')
+    redis.call('HDEL', state, 'full_from', 'full_ticks', 'full_when')
     redis.call('HSET', state, 'epoch', new_epoch, 'appended', '0', 'trimmed', '0')
 end
-local counters = redis.call('HMGET', state, 'appended', 'trimmed', 'full_from', 'full_ticks')
+local counters = redis.call('HMGET', state, 'appended', 'trimmed', 'full_from', 'full_ticks', 'full_when')
 local appended, trimmed = tonumber(counters[1]), tonumber(counters[2])
 local function add(size, ceiling, ...)
     if appended + size - trimmed > ceiling then return false end
@@ -131,9 +131,14 @@ if changes ~= '' then redis.call('XADD', KEYS[5], 'MAXLEN', '~', changes_max, '*
 if count == '0' then return {'appended'} end
 local size = #trades + #quotes + overhead
 local gap_size = counters[3] and overhead or 0
-if appended + size + gap_size - trimmed > limit then
+local room, when = limit, counters[2] .. ':' .. ARGV[3]
+if counters[3] then
+    -- Full until the writer took some and a tenth is free: else what is small would go in between what is large.
+    room = counters[5] == when and 0 or limit - limit / 10
+end
+if appended + size + gap_size - trimmed > room then
     if not counters[3] then
-        redis.call('HSET', state, 'full_from', now_us)
+        redis.call('HSET', state, 'full_from', now_us, 'full_when', when)
         add(overhead, limit + headroom, 'g', 'journal full', 'f', now_us, 'u', '', 'n', '0')
     end
     redis.call('HINCRBY', state, 'full_ticks', count)
@@ -141,7 +146,7 @@ if appended + size + gap_size - trimmed > limit then
 end
 if counters[3] then
     add(overhead, limit, 'g', 'journal full', 'f', counters[3], 'u', now_us, 'n', counters[4])
-    redis.call('HDEL', state, 'full_from', 'full_ticks')
+    redis.call('HDEL', state, 'full_from', 'full_ticks', 'full_when')
 end
 add(size, limit, 'v', layout, 't', trades, 'q', quotes, 'n', count)
 return {'appended'}

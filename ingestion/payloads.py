@@ -90,6 +90,8 @@ class AnyLatest(Protocol):
     def low(self) -> float | None: ...
     @property
     def quality(self) -> str: ...
+    @property
+    def delay_s(self) -> float: ...
 
 
 @lru_cache(maxsize=256)
@@ -120,6 +122,7 @@ def price(symbol: str, latest: AnyLatest) -> Payload:
         "bid": latest.bid,
         "ask": latest.ask,
         **_provenance(latest.source, latest.quality, latest.time_us, latest.received_us),
+        "delay_s": latest.delay_s,
     }
 
 

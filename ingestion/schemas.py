@@ -32,6 +32,7 @@ class PriceSchema(serializers.Serializer):
     quality = serializers.CharField()
     venue_time = serializers.DateTimeField(allow_null=True)
     received_at = serializers.DateTimeField(allow_null=True)
+    delay_s = serializers.FloatField(help_text="how much later than the market its source tells")
 
 
 class CandleSchema(serializers.Serializer):

@@ -193,10 +193,8 @@ DEMO_SYMBOLS = [
 # Best first: which source's price counts where several know an instrument. What is made up comes after what is real.
 SOURCE_ORDER = env.list(
     "SOURCE_ORDER",
-    default=[
-        "binance", "coinbase", "kraken", "finnhub", "yahoo", "alphavantage", "ecb", "manual", "simulated",
-    ],
-)  # fmt: skip
+    default=["binance", "coinbase", "kraken", "finnhub", "yahoo", "alphavantage", "ecb", "manual", "simulated"],
+)
 
 MAX_WATCHLISTS_PER_USER = env.int("MAX_WATCHLISTS_PER_USER", 20)
 MAX_ITEMS_PER_WATCHLIST = env.int("MAX_ITEMS_PER_WATCHLIST", 200)

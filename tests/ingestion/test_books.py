@@ -231,6 +231,10 @@ def test_only_what_is_followed_is_kept():
     assert books.states() == {SYNCING: 1}
 
 
+def test_of_a_source_that_tells_no_books_none_is_awaited():
+    assert made(rule=None, symbols=["A", "B"]).states() == {}
+
+
 def test_many_changes_are_told_once_with_the_newest_levels():
     books = fed(made(), delta(1, 1), snapshot(1), *(delta(i, i, bids=[(99.5, float(i))]) for i in range(2, 50)))
     assert books.take_changed(NOW_US) == ["A"]

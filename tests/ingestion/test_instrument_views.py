@@ -88,9 +88,9 @@ def test_they_are_told_as_candles_of_their_source(client, admin, market):
     client.force_login(admin)
     put(client, CLOSES)
     rows = client.get("/api/market/AAPL/candles/?interval=1d").json()["results"]
-    assert [(row["close"], row["source"], row["final"]) for row in rows] == [
-        (100.5, "manual", True),
-        (101, "manual", True),
+    assert [(row["close"], row["volume"], row["source"], row["final"]) for row in rows] == [
+        (100.5, None, "manual", True),
+        (101, None, "manual", True),
     ]
 
 

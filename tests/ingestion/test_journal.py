@@ -143,6 +143,18 @@ def test_the_hole_ends_with_the_first_flush_that_fits(name, settings):
     assert [e.gap for e in reader.read(START, 10)[1]][2:] == [Gap("journal full", 2, 4, 5), None]
 
 
+def test_once_full_it_is_until_some_was_taken_even_for_what_would_fit(name, settings):
+    settings.JOURNAL_MAX_BYTES = 10 * (len(ROWS) + ENTRY_OVERHEAD_BYTES)
+    journal, reader = Journal(name, 1), Reader(name)
+    for _ in range(8):
+        journal.append(flush())
+    assert journal.append(flush(b"x" * settings.JOURNAL_MAX_BYTES)) is Outcome.FULL
+    assert journal.append(flush()) is Outcome.FULL
+    epoch, entries = reader.read(START, 10)
+    reader.trim(epoch, entries[4].id)
+    assert journal.append(flush()) is Outcome.APPENDED
+
+
 @pytest.mark.usefixtures("one_row_bound")
 def test_gaps_stop_at_the_end_of_the_headroom(name):
     journal = Journal(name, 1)

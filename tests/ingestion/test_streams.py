@@ -11,6 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from ingestion import control
 from ingestion.models import Gap
 from ingestion.store import to_us
 from tests.ingestion.market import make_instrument
@@ -20,6 +21,7 @@ from tests.services import OwnServices
 from tests.venues.binance import BinanceVenue
 from tests.venues.finnhub import KEY, FinnhubVenue
 from worker import queues
+from worker.celery import app
 
 STARTUP_S = 60.0  # a process's first seconds are long on a busy machine
 
@@ -111,16 +113,30 @@ def test_a_killed_redis_costs_only_what_is_recorded_as_a_gap(streams, own_redis,
     ("flags", "why"),
     [(["--workers", "3"], "--call-planner"), (["--call-planner", "--workers", "0"], "at least one"), ([], "FEEDS")],
 )
+@pytest.mark.django_db
 def test_what_makes_no_sense_is_refused(flags, why, settings):
     settings.FEEDS = []
     with pytest.raises(CommandError, match=why):
         call_command("start_realtime_streams", *flags)
 
 
+@pytest.mark.django_db
 def test_a_feed_that_there_is_not_is_refused(settings):
     settings.FEEDS = ["nyse"]
     with pytest.raises(CommandError, match="nyse"):
         call_command("start_realtime_streams")
+
+
+@pytest.mark.django_db
+def test_of_feeds_that_staff_halted_none_is_listened_to(own_prefix, admin, settings, capsys):
+    settings.FEEDS = ["simulated", "binance"]
+    control.change("binance", control.STOP, admin)
+    with _purged(queues.RESIDENT):
+        call_command("start_realtime_streams", "--detach")
+    assert "binance" not in capsys.readouterr().out
+    control.change("simulated", control.STOP, admin)
+    with pytest.raises(CommandError, match="Staff"):
+        call_command("start_realtime_streams", "--detach")
 
 
 def test_a_refusal_is_an_exit_code():
@@ -132,17 +148,25 @@ def test_a_refusal_is_an_exit_code():
     assert "--call-planner" in done.stderr
 
 
-def test_detached_it_asks_the_workers(own_prefix, capsys, settings):
-    from worker.celery import app
-
-    settings.FEEDS, settings.POLLERS = ["simulated"], ["yahoo"]
+@contextlib.contextmanager
+def _purged(*names):
+    """The broker, with these queues empty before and after."""
     with app.connection_for_write() as broker:
-        for queue in (queues.RESIDENT, queues.POLLING):
-            broker.default_channel.queue_purge(queue)
+        for name in names:
+            broker.default_channel.queue_purge(name)
+        try:
+            yield broker
+        finally:
+            for name in names:
+                broker.default_channel.queue_purge(name)
+
+
+@pytest.mark.django_db
+def test_detached_it_asks_the_workers(own_prefix, capsys, settings):
+    settings.FEEDS, settings.POLLERS = ["simulated"], ["yahoo"]
+    with _purged(queues.RESIDENT, queues.POLLING) as broker:
         call_command("start_realtime_streams", "--call-planner", "--detach")
         assert [_waiting(broker, queue) for queue in (queues.RESIDENT, queues.POLLING)] == [2, 1]
-        for queue in (queues.RESIDENT, queues.POLLING):
-            broker.default_channel.queue_purge(queue)
     told = capsys.readouterr().out
     assert "simulated:0" in told
     assert "yahoo" in told

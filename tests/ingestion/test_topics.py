@@ -81,7 +81,13 @@ def test_a_price_snapshot_has_every_field(btc):
     assert data == {
         "symbol": "BTC-USDT", "instrument": "BTC-USDT", "price": 100.0, "change": 2.0, "change_percent": 2.04,
         "volume": 5.0, "high": 110.0, "low": 90.0, "bid": 99.0, "ask": 101.0, "source": "binance", "quality": "live",
+        "delay_s": 0.0,
     }  # fmt: skip
+
+
+def test_how_late_a_source_tells_is_told(btc):
+    told(btc, 100.0, delay_s=900.0)
+    assert snapshot("price:BTC")[0].data["delay_s"] == 900.0
 
 
 def test_a_ticker_snapshot_is_made_of_what_is_kept(btc):

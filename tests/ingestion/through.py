@@ -68,9 +68,9 @@ class Following:
     def shard(self) -> str:
         return f"{self.provider}:0"
 
-    def subscribed(self) -> None:
+    def subscribed(self, within_s: float = 15.0) -> None:
         names = KINDS[self.provider].streams(self.venue)
-        wait_for(lambda: all(self.venue.subscribed(name) for name in names), 15, f"{names} subscribed")
+        wait_for(lambda: all(self.venue.subscribed(name) for name in names), within_s, f"{names} subscribed")
 
     def row(self, trade: SentTrade) -> Row:
         """As the disk is to have it."""

@@ -1,11 +1,15 @@
 """`/realtime/…`: what is told, and that it is true across processes."""
 
+import datetime as dt
 import time
 from typing import Any
 
+import msgspec
 import pytest
 from django.test import override_settings
+from django.utils import timezone
 
+from ingestion import control
 from ingestion.status import LIVE, FeedStatus
 from project import status
 from streaming import presence
@@ -84,6 +88,20 @@ def test_a_process_that_stopped_reporting_is_not_counted() -> None:
 )
 def test_the_service_is_as_well_as_its_feeds(states: list[str], expected: str) -> None:
     assert status.service_status([FeedStatus(f"p{i}", f"p{i}:0", state) for i, state in enumerate(states)]) == expected
+
+
+@pytest.mark.parametrize("action", [control.STOP, control.PAUSE])
+def test_a_feed_that_staff_halted_is_listed_and_degrades_nothing(
+    client: Any, admin: Any, settings: Any, action: str
+) -> None:
+    settings.FEEDS = ["simulated", "binance"]
+    told = FeedStatus("simulated", "simulated:0", LIVE, time.time_ns() // 1000, time.time_ns() // 1000)
+    redis().set(key("feed", told.shard), msgspec.json.encode(told))
+    assert client.get("/realtime/status/").json()["service_status"] == "degraded"
+    control.change("binance", action, admin, until=timezone.now() + dt.timedelta(hours=1))
+    answer = client.get("/realtime/status/").json()
+    assert answer["service_status"] == "running"
+    assert [(feed["type"], feed["state"]) for feed in answer["feeds"]] == [("simulated", LIVE), ("binance", "stopped")]
 
 
 def test_without_redis_the_answer_says_stopped(client: Any) -> None:

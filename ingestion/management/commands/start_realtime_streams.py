@@ -32,7 +32,7 @@ _Work = tuple[str, Callable[..., None], tuple[Any, ...]]
 class Command(BaseCommand):
     """A listener and a writer for each feed, under the same leases as the workers' own: who comes second waits."""
 
-    help = "Listen to the feeds (all of FEEDS when none is named) until SIGTERM."
+    help = "Listen to the feeds (all that should run when none is named) until SIGTERM."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         for provider in ASKED:
@@ -96,13 +96,17 @@ class Command(BaseCommand):
 
 
 def _providers(options: dict[str, Any]) -> list[str]:
-    named = [provider for provider in ASKED if options[provider]] or list(settings.FEEDS)
-    missing = [provider for provider in named if provider not in control.available()]
+    """Those named, whatever staff say: their listeners look. Else those that should run."""
+    named = [provider for provider in ASKED if options[provider]]
+    missing = [provider for provider in named or control.configured() if provider not in control.available()]
     if missing:
         raise CommandError(f"Not available: {', '.join(missing)}. There are {', '.join(control.available())}.")
-    if not named:
+    if not named and not control.configured():
         raise CommandError("FEEDS is empty, and no feed is named.")
-    return named
+    running = named or control.running()
+    if not running:
+        raise CommandError("Staff stopped or paused every feed, and none is named.")
+    return running
 
 
 def _keep(task: Callable[[str], None], shard: str, ending: threading.Event) -> None:
