@@ -19,11 +19,12 @@ from django.db import connection, transaction
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils import timezone
 
-from ingestion import asking, fx, history, http, plan, store, symbols
+from ingestion import asking, fx, history, http, opening, plan, store, symbols
 from ingestion.candles import MINUTE_US, Bar
 from ingestion.models import Backfill, BackfillChunk, Coverage, Instrument, VenueSymbol
 from ingestion.plan import Span
-from ingestion.providers import SOURCES
+from ingestion.providers import SOURCE_NAMES, SOURCES
+from ingestion.quality import REFERENCE_PRICES
 from ingestion.rest.ecb import ECB, EURO, FRANKFURTER
 from ingestion.rest.history import HistoryError, NoHistory, Wanted
 from ingestion.rest.kraken_history import oldest_bar_us
@@ -32,7 +33,7 @@ from ingestion.store import holes
 from ingestion.store.times import to_datetime, to_us
 from ingestion.ticks import BACKFILL, Trade, VenueBar, pack_trades
 from ingestion.writer import announce
-from worker import jobs
+from worker import jobs, metrics
 from worker.models import Job
 
 logger = logging.getLogger(__name__)
@@ -65,22 +66,38 @@ def store_trades(source: int, instrument_id: int, trades: Sequence[Trade], now_u
     """Put those trades on disk that are not there, flagged BACKFILL, and their minutes' candles with them.
 
     The candles of minutes that are over are final afterwards; one that was so already becomes a revision. A transaction
-    of its own, unless the caller has one open. The same again changes nothing.
+    of its own, unless the caller has one open. The same again changes nothing. They are judged as live ones are: a bad
+    print is flagged SUSPECT.
     """
     if not trades:
         return Stored(0, [])
     first_us, last_us = _make_room(trades)
+    believed = _judged(source, instrument_id, trades, now_us)
     with transaction.atomic():
         # Told by their ids alone: a venue's REST and its socket may round the same time differently.
         ids = [trade.trade_id for trade in trades]
         known = holes.stored_ids(instrument_id, source, ids, first_us, last_us)
-        new = {trade.trade_id: trade for trade in trades if trade.trade_id not in known}
+        new = {trade.trade_id: trade for trade in believed if trade.trade_id not in known}
         rows = [msgspec.structs.replace(trade, flags=trade.flags | BACKFILL) for trade in new.values()]
         touched = store.insert_new("trade", pack_trades(rows, {row.symbol: instrument_id for row in rows}, source))
         bars = {bar.time_us: bar for bar in store.recompute(touched) if bar.final}
         over = [minute for minute in touched if minute.time_us not in bars and _is_over(minute.time_us, now_us)]
         bars |= {bar.time_us: bar for bar in store.finalise(over)}
     return Stored(len(rows), sorted(bars.values(), key=lambda bar: bar.time_us))
+
+
+def _judged(source: int, instrument_id: int, trades: Sequence[Trade], now_us: int) -> list[Trade]:
+    """Those that are believed, or flagged; the trades before them are what they are measured by."""
+    judge = opening.judge()
+    ordered = sorted(trades, key=lambda trade: (trade.time_us, trade.trade_id))
+    symbol, first = ordered[0].symbol, to_datetime(ordered[0].time_us)
+    for row in store.trades(instrument_id, end=first, limit=REFERENCE_PRICES, source=source):
+        judge.judge(Trade(symbol, row.time_us, row.received_us, row.trade_id, row.price, row.quantity), now_us)
+    judged = judge.judge_batch(ordered, now_us)
+    for refused in judged.refused:
+        metrics.count("ingestion.refused")
+        logger.error("%s: refused of its history: %s, %s", SOURCE_NAMES[source], refused.reason, refused.tick)
+    return [tick for tick in judged.accepted if isinstance(tick, Trade)]
 
 
 def _make_room(trades: Sequence[Trade]) -> tuple[int, int]:

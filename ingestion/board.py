@@ -31,12 +31,12 @@ class _Place:
 
     def __init__(self, known: Known, latest: Latest | None) -> None:
         self.known = known
-        self.price, self.bid, self.ask = (latest.price, latest.bid, latest.ask) if latest else (None, None, None)
-        self.time_us = latest.time_us if latest else 0
-        self.trade_id = latest.trade_id if latest else 0
-        self.quote_time_us = latest.quote_time_us if latest else 0
-        self.quote_id = latest.quote_id if latest else 0
-        self.received_us = latest.received_us if latest else 0
+        self.price: float | None = None
+        self.bid: float | None = None
+        self.ask: float | None = None
+        self.time_us = self.trade_id = self.quote_time_us = self.quote_id = self.received_us = 0
+        if latest is not None:
+            self.resume(latest)
         self.rolling = Rolling()
         self.ticker: Ticker | None = None
         self.rule = WEEKLY[ALWAYS]
@@ -44,15 +44,33 @@ class _Place:
         self.previous_close: float | None = None
         self.session_close: float | None = None
 
+    def resume(self, latest: Latest) -> None:
+        """Go on from what is stored, where that is newer."""
+        if (latest.time_us, latest.trade_id) > (self.time_us, self.trade_id):
+            self.price, self.time_us, self.trade_id = latest.price, latest.time_us, latest.trade_id
+        if (latest.quote_time_us, latest.quote_id) > (self.quote_time_us, self.quote_id):
+            self.bid, self.ask = latest.bid, latest.ask
+            self.quote_time_us, self.quote_id = latest.quote_time_us, latest.quote_id
+        self.received_us = max(self.received_us, latest.received_us)
+
     def trade(self, part: Bar) -> bool:
         """Count one minute's part of a batch in. Whether the price is newer for it."""
         minute = part.time_us // MINUTE_US
         self.rolling.add(Minute(minute, part.high, part.low, part.close, part.volume or 0.0, part.last_time_us))
-        if (part.last_time_us, part.last_id) <= (self.time_us, self.trade_id):
+        if not self._is_newer(part):
             return False
         self._count_session(part)
+        return self.show(part)
+
+    def show(self, part: Bar) -> bool:
+        """Let one minute's part of a batch move the price alone. Whether it did."""
+        if not self._is_newer(part):
+            return False
         self.price, self.time_us, self.trade_id = part.close, part.last_time_us, part.last_id
         return True
+
+    def _is_newer(self, part: Bar) -> bool:
+        return (part.last_time_us, part.last_id) > (self.time_us, self.trade_id)
 
     def _count_session(self, part: Bar) -> None:
         """What trades after a session's end is not its close; what trades before the next belongs to the one before."""
@@ -142,10 +160,24 @@ class Board:
         place.rule, place.day_us = past.rule, past.day_us
         place.previous_close, place.session_close = past.previous_close, past.session_close
 
-    def trade(self, known: Known, parts: Iterable[Bar], fresh_from_us: int) -> Change | None:
-        """Count in a batch's minutes of one instrument. What moved, of those parts that are not of the past."""
+    def resume(self, stored: Mapping[int, Latest]) -> None:
+        """Go on from what another listener stored meanwhile."""
+        for instrument_id, latest in stored.items():
+            if instrument_id in self._places:
+                self._places[instrument_id].resume(latest)
+            else:
+                self._stored[instrument_id] = latest
+
+    def trade(
+        self, known: Known, parts: Iterable[Bar], fresh_from_us: int, irregular: Iterable[Bar] = ()
+    ) -> Change | None:
+        """Count in a batch's minutes of one instrument. What moved, of those parts that are not of the past.
+
+        irregular: those of odd lots and of trades outside regular hours, which are shown and move no day's figures.
+        """
         place = self.place(known)
-        moved = [part for part in parts if place.trade(part) and part.last_time_us >= fresh_from_us]
+        newer = [*filter(place.trade, parts), *filter(place.show, irregular)]
+        moved = [part for part in newer if part.last_time_us >= fresh_from_us]
         if not moved:
             return None
         return Change(

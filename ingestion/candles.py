@@ -1,8 +1,8 @@
 """Candles out of trades: per-minute sums of a batch, and the open bars of every interval. Pure.
 
 A bar belongs to the venue's time. Inside it trades are ordered by (time, trade id), never by arrival: open and close
-are the first and the last in that order, so that any batching and any delay gives the same bar. Suspect trades are
-left out of it altogether.
+are the first and the last in that order, so that any batching and any delay gives the same bar. Suspect trades and
+irregular ones are left out of it altogether.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 import numpy as np
 
-from ingestion.ticks import POSTGRES_EPOCH_US, SUSPECT
+from ingestion.ticks import NOT_IN_CANDLES, POSTGRES_EPOCH_US
 
 MINUTE_US: Final = 60_000_000
 
@@ -79,14 +79,15 @@ def bucket_us(time_us: int, interval: str) -> int:
     return time_us - time_us % INTERVALS[interval]
 
 
-def fold(rows: np.ndarray) -> np.ndarray:
+def fold(rows: np.ndarray, without: int = NOT_IN_CANDLES) -> np.ndarray:
     """The sums of packed trades (`ticks.TRADE_DTYPE`, any order) per instrument, source and minute, in that order.
 
-    Returns an array of SUMS_DTYPE; empty where all rows are suspect. Leaves `rows` untouched.
+    without: flags of trades to leave out. Returns an array of SUMS_DTYPE; empty where no row is left. Leaves `rows`
+    untouched.
     """
-    suspect = (rows["flags"] & SUSPECT) != 0
-    if suspect.any():
-        rows = rows[~suspect]
+    left_out = (rows["flags"] & without) != 0
+    if left_out.any():
+        rows = rows[~left_out]
     if not len(rows):
         return np.empty(0, SUMS_DTYPE)
     # Columns in the machine's byte order first: sorting whole rows would cost several times as much.

@@ -311,6 +311,7 @@ class Listener:
             with contextlib.suppress(redis.RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(settings.LISTENER_HAND_OVER_S):
                     await self._take_place()
+            await self._resume()
             self._its_turn.set()
         await asyncio.Event().wait()
 
@@ -325,6 +326,13 @@ class Listener:
             self._open_gaps.pop(self, None)
             self._gaps.clear()
             logger.info("%s: taken over without a hole", self.context.shard)
+
+    async def _resume(self) -> None:
+        """What the other stored since this one began is no hole. It came here too from the overlap on."""
+        try:
+            await in_thread(opening.resume, self.pipeline)
+        except (redis.RedisError, OSError) as error:
+            logger.warning("%s: goes on from where it began: %s", self.context.shard, error)
 
     async def _hand_over(self) -> None:
         """Have a successor begin, and listen on until its first append (raises Fenced), or nobody came."""

@@ -56,6 +56,11 @@ def live(provider: str, known: dict[str, Known], now_us: int) -> Pipeline:
     return pipeline
 
 
+def resume(pipeline: Pipeline) -> None:
+    """Bring a successor's pipeline to where the listener before it is now."""
+    pipeline.resume(latest.load(pipeline.source), _told_bars(pipeline.source))
+
+
 def replayed(provider: str) -> Pipeline:
     """A replay's: it moves no price back, and its trades are nobody's news."""
     return Pipeline(

@@ -41,6 +41,8 @@ from ingestion.quality import Judge
 from ingestion.status import Latencies
 from ingestion.symbols import Known
 from ingestion.ticks import (
+    IRREGULAR,
+    NOT_IN_CANDLES,
     SUSPECT,
     BookDelta,
     BookSnapshot,
@@ -117,6 +119,19 @@ class Batch(msgspec.Struct, frozen=True):
 
 def _nobody() -> None:
     pass
+
+
+def _by_instrument(sums: np.ndarray) -> dict[int, list[Bar]]:
+    parts: defaultdict[int, list[Bar]] = defaultdict(list)
+    for part in bars(sums):
+        parts[part.instrument_id].append(part)
+    return parts
+
+
+def _irregular(rows: np.ndarray) -> dict[int, list[Bar]]:
+    """What candles leave out and is believed all the same, a minute at a time."""
+    found = rows[(rows["flags"] & NOT_IN_CANDLES) == IRREGULAR]
+    return _by_instrument(fold(found, SUSPECT)) if len(found) else {}
 
 
 class Pipeline:
@@ -208,6 +223,11 @@ class Pipeline:
             if held is None or (bar.time_us, bar.trades) > (held.time_us, held.trades):
                 best[bar.instrument_id, bar.interval] = bar
         self._open_bars.seed(best.values())
+
+    def resume(self, stored: Mapping[int, Latest], told: Iterable[Bar]) -> None:
+        """Go on from what another listener stored and told since this one was made, before anything is taken."""
+        self._board.resume(stored)
+        self.remember((), told)
 
     @property
     def symbols(self) -> Mapping[str, Known]:
@@ -453,10 +473,12 @@ class Pipeline:
         self.latencies.add(array["received_at"].astype(np.int64) - array["time"])
         if self._live:
             self._unbarred.append(rows)
-        parts: defaultdict[int, list[Bar]] = defaultdict(list)
-        for part in bars(fold(array)):
-            parts[part.instrument_id].append(part)
-        changes = (self._board.trade(self._by_id[i], minutes, now_us - self._fresh_us) for i, minutes in parts.items())
+        parts, irregular = _by_instrument(fold(array)), _irregular(array)
+        fresh_from_us = now_us - self._fresh_us
+        changes = (
+            self._board.trade(self._by_id[i], parts.get(i, ()), fresh_from_us, irregular.get(i, ()))
+            for i in dict.fromkeys([*parts, *irregular])
+        )
         return [change for change in changes if change is not None]
 
     def _count_quotes(self, quotes: Iterable[Quote]) -> None:

@@ -21,6 +21,8 @@ SUSPECT: Final = 1
 BACKFILL: Final = 2
 # An odd lot, or a trade outside regular hours, by the venue's own word: no part of a session's open, high, low, close.
 IRREGULAR: Final = 4
+# Trades with any of these are stored and counted in no candle: neither their prices nor their quantities.
+NOT_IN_CANDLES: Final = SUSPECT | IRREGULAR
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):

@@ -11,7 +11,7 @@ from django.db import connection
 from ingestion.candles import MINUTE_US, TRADES, Bar
 from ingestion.store import stale
 from ingestion.store.times import array, timestamp, to_datetime, us
-from ingestion.ticks import SUSPECT
+from ingestion.ticks import NOT_IN_CANDLES
 
 
 class Key(NamedTuple):
@@ -88,7 +88,7 @@ ORDER BY instrument_id, source, time FOR UPDATE OF c
 # The bounds over all wanted minutes let the planner leave out other partitions.
 _OF_THE_MINUTE: Final = f"""
 FROM trade AS t
-WHERE t.instrument_id = wanted.instrument_id AND t.source = wanted.source AND t.flags & {SUSPECT} = 0
+WHERE t.instrument_id = wanted.instrument_id AND t.source = wanted.source AND t.flags & {NOT_IN_CANDLES} = 0
   AND t.time >= wanted.time AND t.time < wanted.time + INTERVAL '1 minute' AND t.time >= %s AND t.time < %s
 """
 
@@ -139,7 +139,7 @@ def recompute(keys: Iterable[Key]) -> list[Bar]:
     """Make these minutes' candles anew from the trades on disk; a final one's `rev` grows. Returns those that
     changed, for the caller to publish. One that counted more trades than the disk still has stays as it is.
 
-    Each minute has a trade that is not suspect.
+    Each minute has a trade that is neither suspect nor irregular.
     """
     return _from_rows(keys, _LOCK_OR_MAKE, _RECOMPUTE)
 

@@ -14,7 +14,7 @@ from ingestion.providers import SOURCES
 from ingestion.store.kind import NATIVE, storage_kind
 from ingestion.store.minutes import Key
 from ingestion.store.times import BEGINNING, FOREVER, to_datetime, us
-from ingestion.ticks import QUOTE_COLUMNS, SUSPECT, TRADE_COLUMNS
+from ingestion.ticks import NOT_IN_CANDLES, QUOTE_COLUMNS, TRADE_COLUMNS
 
 COLUMNS: Final = {"trade": TRADE_COLUMNS, "quote": QUOTE_COLUMNS}
 KEYS: Final = {"trade": "trade_id", "quote": "quote_id"}
@@ -73,7 +73,7 @@ def copy_out(table: str, start: dt.datetime, end: dt.datetime, sink: Sink) -> No
 
 
 def insert_new(table: str, rows: bytes | memoryview) -> list[Key]:
-    """Insert those of the packed rows that are not on disk yet. Returns the minutes that gained some."""
+    """Insert those of the packed rows that are not on disk yet. Returns the minutes whose candles gained some."""
     staged = f"staged_{table}"
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS {staged} (LIKE {table}); TRUNCATE {staged}")
@@ -83,7 +83,7 @@ def insert_new(table: str, rows: bytes | memoryview) -> list[Key]:
                     INSERT INTO {table} SELECT * FROM {staged} ORDER BY instrument_id, source, time, {KEYS[table]}
                     ON CONFLICT (instrument_id, source, time, {KEYS[table]}) DO NOTHING
                     RETURNING instrument_id, source, flags, date_trunc('minute', time, 'UTC') AS minute)
-                SELECT DISTINCT instrument_id, source, {us("minute")} FROM fresh WHERE flags & {SUSPECT} = 0"""
+                SELECT DISTINCT instrument_id, source, {us("minute")} FROM fresh WHERE flags & {NOT_IN_CANDLES} = 0"""
         )
         return [Key(*row) for row in cursor.fetchall()]
 

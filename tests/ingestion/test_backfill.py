@@ -16,7 +16,7 @@ from ingestion.models import BackfillChunk, Coverage, FxRate, VenueSymbol
 from ingestion.plan import Span
 from ingestion.providers import SOURCES
 from ingestion.store.times import to_datetime, to_us
-from ingestion.ticks import BACKFILL, Trade
+from ingestion.ticks import BACKFILL, SUSPECT, Trade
 from tests.ingestion.market import make_instrument
 from tests.ingestion.recordings import recording
 from tests.ingestion.rows import TABLES, stored
@@ -241,6 +241,18 @@ def test_the_same_trade_told_a_microsecond_off_is_stored_once(btc):
     assert backfill.store_trades(KRAKEN, btc.id, [again], now_us).new == 0
     assert backfill.store_trades(KRAKEN, btc.id, [], now_us).new == 0
     assert stored("SELECT count(*) FROM trade") == [(1,)]
+
+
+def test_a_bad_print_of_the_past_is_flagged_and_in_no_candle(btc):
+    now_us = to_us(timezone.now())
+    first_us = now_us - 10**10
+    past_trades = [Trade("BTC/USD", first_us + i, now_us, 7 + i, 100.0, 1.0) for i in range(20)]
+    assert backfill.store_trades(KRAKEN, btc.id, past_trades, now_us).new == 20
+    bad = Trade("BTC/USD", first_us + 30, now_us, 99, 10_000.0, 1.0)
+    impossible = Trade("BTC/USD", first_us + 31, now_us, 100, -1.0, 1.0)
+    assert backfill.store_trades(KRAKEN, btc.id, [impossible, bad], now_us).new == 1
+    assert stored("SELECT flags FROM trade WHERE trade_id = 99") == [(SUSPECT | BACKFILL,)]
+    assert stored("SELECT sum(trades), max(high) FROM candle_1m") == [(20, 100.0)]
 
 
 def test_trades_are_paged_at_every_boundary(binance, btc):

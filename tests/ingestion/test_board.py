@@ -5,6 +5,7 @@ import pytest
 from ingestion.board import DAY_US, Board, Past
 from ingestion.calendar import Session, Table
 from ingestion.candles import MINUTE_US, Bar
+from ingestion.latest import Latest
 from ingestion.rolling import Minute
 from ingestion.symbols import Known
 from ingestion.ticks import SUSPECT, Quote, Ticker
@@ -38,6 +39,25 @@ def test_the_change_is_over_24_hours():
     newest = board.latest(BTC)
     assert (newest.change, newest.change_percent) == (20.0, 25.0)
     assert (newest.high, newest.low, newest.volume) == (100.0, 90.0, 2.0)
+
+
+def test_an_irregular_trade_is_the_price_and_moves_no_extreme_nor_the_close():
+    board = remembering(AAPL, before=50.0, previous_close=80.0)
+    change = board.trade(AAPL, [part(100.0, known=AAPL)], 0, [part(120.0, NOW_US + 1, trade_id=2, known=AAPL)])
+    newest = board.latest(AAPL)
+    assert (newest.price, newest.high, newest.volume) == (120.0, 100.0, 1.0)
+    assert (change.last, change.high, change.low) == (120.0, 120.0, 100.0)
+    assert board.place(AAPL).session_close == 100.0
+
+
+def test_what_another_stored_meanwhile_moves_a_place_on_and_never_back():
+    board = Board("binance")
+    board.trade(BTC, [part(100.0, trade_id=5)], 0)
+    board.resume({BTC.id: Latest("binance", 90.0, time_us=NOW_US - 1, trade_id=4)})
+    assert board.newest_trade(BTC) == (5, NOW_US)
+    board.resume({BTC.id: Latest("binance", 110.0, bid=109.0, ask=111.0, time_us=NOW_US + 1, trade_id=9, quote_id=1)})
+    assert board.newest_trade(BTC) == (9, NOW_US + 1)
+    assert (board.latest(BTC).price, board.latest(BTC).bid) == (110.0, 109.0)
 
 
 def test_without_a_price_24_hours_ago_there_is_no_change():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.candles import INTERVALS, MINUTE_US, Bar, OpenBars, bars, bucket_us, fold, merge
-from ingestion.ticks import SUSPECT, Trade, pack_trades, unpack_trades
+from ingestion.ticks import BACKFILL, IRREGULAR, SUSPECT, Trade, pack_trades, unpack_trades
 
 T0 = 1_723_161_600_000_000  # 2024-08-09 00:00 UTC
 IDS = {"BTC": 11, "ETH": 12}
@@ -50,10 +50,11 @@ def test_minutes_and_instruments_are_apart_and_a_full_minute_starts_the_next():
     ]  # fmt: skip
 
 
-def test_suspect_trades_are_left_out_altogether():
-    (bar,) = folded(trade(1), trade(2, 1, 10_000, 50, flags=SUSPECT))
+@pytest.mark.parametrize("flags", [SUSPECT, IRREGULAR, SUSPECT | IRREGULAR, IRREGULAR | BACKFILL])
+def test_suspect_and_irregular_trades_are_left_out_altogether(flags):
+    (bar,) = folded(trade(1), trade(2, 1, 10_000, 50, flags=flags))
     assert (bar.high, bar.volume, bar.trades) == (100, 1, 1)
-    assert folded(trade(1, flags=SUSPECT)) == []
+    assert folded(trade(1, flags=flags)) == []
 
 
 def test_no_trades_no_bars_and_the_rows_are_left_alone():

@@ -10,7 +10,7 @@ from ingestion.holes import HOLE_MAX
 from ingestion.latest import Latest, unpack_changes
 from ingestion.pipeline import BATCH_MAX_TICKS, REFUSED_WAITING_MAX, TRADES_PER_MESSAGE
 from ingestion.providers import PROVIDERS, Ack, BookRule, Heartbeat, Numbered, Unknown, VenueError
-from ingestion.ticks import POSTGRES_EPOCH_US, BookSnapshot, Trade, VenueBar, unpack_quotes, unpack_trades
+from ingestion.ticks import IRREGULAR, POSTGRES_EPOCH_US, BookSnapshot, Trade, VenueBar, unpack_quotes, unpack_trades
 from tests.ingestion.market import (
     BTC,
     ETH,
@@ -185,6 +185,18 @@ def test_a_strange_price_is_stored_flagged_and_not_shown():
     assert made.counts.suspect == 1
     assert latest_of(batch).price == 100
     assert all(t["price"] == 100 for t in message(made.publications(NOW_US), "trades:BTC-USDT").data["trades"])
+
+
+def test_an_irregular_trade_is_shown_and_in_no_bar():
+    made = pipeline()
+    odd = Trade("BTCUSDT", NOW_US + 1, NOW_US, 2, 120.0, 1.0, flags=IRREGULAR)
+    made.offer([Trade("BTCUSDT", NOW_US, NOW_US, 1, 100.0, 1.0), odd])
+    batch = made.take(NOW_US)
+    assert latest_of(batch).price == 120
+    told = made.publications(NOW_US)
+    assert [t["price"] for t in message(told, "trades:BTC-USDT").data["trades"]] == [100, 120]
+    bar = message(told, "candles:BTC-USDT:1m").data
+    assert (bar["high"], bar["close"], bar["volume"], bar["trades"]) == (100, 100, 1, 1)
 
 
 def test_answers_and_errors_are_handed_back_and_other_streams_counted():

@@ -9,7 +9,7 @@ from ingestion.journal import START, Fenced, Flush, Gap, Journal, Reader
 from ingestion.models import Gap as GapRow
 from ingestion.models import Instrument
 from ingestion.store import to_datetime
-from ingestion.ticks import SUSPECT, TRADE_DTYPE
+from ingestion.ticks import IRREGULAR, SUSPECT, TRADE_DTYPE
 from ingestion.writer import Writer
 from tests.ingestion.rows import (
     BTC,
@@ -391,10 +391,11 @@ def test_a_final_candle_does_not_depend_on_the_order_of_arrival(journal, the_wri
     assert results[0] == results[1] == results[2]
 
 
-def test_suspect_trades_are_stored_and_not_counted(journal, the_writer):
-    journal.append(flush(trade(1, 1), trade(2, 2, 9_999, flags=SUSPECT)))
+@pytest.mark.parametrize("flags", [SUSPECT, IRREGULAR])
+def test_suspect_and_irregular_trades_are_stored_and_not_counted(journal, the_writer, flags):
+    journal.append(flush(trade(1, 1), trade(2, 2, 9_999, flags=flags)))
     run(the_writer)
-    journal.append(flush(trade(1, 1), trade(3, 65, 9_999, flags=SUSPECT)))
+    journal.append(flush(trade(1, 1), trade(3, 65, 9_999, flags=flags)))
     the_writer.seal()
     assert trade_ids() == [1, 2, 3]
     assert [(bar.high, bar.trades, bar.final) for bar in bars()] == [(100, 1, True)]
