@@ -2,7 +2,7 @@
 
 import pytest
 
-from streaming.frames import Frame, batch, text_frame
+from streaming.frames import Batches, Frame, batch, text_frame
 from streaming.outbox import HIGH, LOW, NORMAL, Outbox, SlowConsumer
 
 
@@ -81,6 +81,19 @@ def test_a_frame_of_several_messages_is_several_frames_and_one_batch() -> None:
     assert batch([several, frame("3")], "T").payloads == (
         b'{"type":"batch","data":{"events":[1,22,3]},"timestamp":"T"}',
     )
+
+
+def test_connections_that_follow_the_same_get_the_same_batch() -> None:
+    one, two, three = frame("1"), frame("2"), frame("3")
+    batches, clock = Batches(), iter((1_000_000, 2_000_000, 3_000_000))
+    first = batches.made_of([one, two], 0.0, lambda: next(clock))
+    assert batches.made_of([one, two], 0.005, lambda: next(clock)) is first
+
+    assert batches.made_of([one, three], 0.005, lambda: next(clock)).payloads == (
+        b'{"type":"batch","data":{"events":[1,3]},"timestamp":"1970-01-01T00:00:02.000000Z"}',
+    )
+    later = batches.made_of([one, three], 1.0, lambda: next(clock))
+    assert b"00:00:03" in later.payloads[0], "its timestamp would be too old"
 
 
 def test_what_a_page_shows_goes_before_what_it_does_not(outbox: Outbox) -> None:
