@@ -1,8 +1,10 @@
 """One measurement: a server, its clients and its source of updates, each a process of its own."""
 
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +30,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Measured:
-    """expected: what would have been delivered of everything sent. busy: the server's share of its core."""
+    """expected: what would have been delivered of everything sent. cpu_us: the server's, for one delivered update."""
 
     expected: int
     delivered: int
@@ -38,24 +40,64 @@ class Measured:
     closed: int
 
 
+@dataclass(frozen=True)
+class Place:
+    """One running server and its clients."""
+
+    port: int
+    server: "subprocess.Popen[str]"
+    clients: "subprocess.Popen[str]"
+
+
+@contextlib.contextmanager
+def serving(peer: Peer, load: Load, log: Path, on: set[int], extensions: str = "") -> Iterator[Place]:
+    """A server on its core, with its clients subscribed from elsewhere. Raises RuntimeError, TimeoutError."""
+    _, others = processes.cores()
+    port = free_port()
+    with processes.running(peer.command(port), on, environment() | peer.environment, log) as server:
+        processes.wait_for_port(port, server)
+        with receiving(peer, load, log, others, port, extensions) as clients:
+            yield Place(port, server, clients)
+
+
+@contextlib.contextmanager
+def receiving(
+    peer: Peer, load: Load, log: Path, on: set[int], port: int, extensions: str = "", mark: str = "sent_us"
+) -> Iterator["subprocess.Popen[str]"]:
+    """The clients, subscribed."""
+    wanted = {
+        "port": port, "clients": load.clients, "path": peer.path(load.names), "extensions": extensions,
+        "steps": peer.steps(load.names), "ready": peer.ready, "mark": mark,
+    }  # fmt: skip
+    with processes.running(_module("receive", wanted), on, environment(), log) as clients:
+        assert processes.hear(clients) == "ready"
+        yield clients
+
+
 def measure(peer: Peer, load: Load, log: Path) -> Measured:
     """Raises RuntimeError when one of the processes fails; the log has its complaints."""
-    ours, others = processes.cores()
-    port = free_port()
-    wanted = {
-        "port": port, "clients": load.clients, "path": peer.path(load.names), "extensions": "",
-        "steps": peer.steps(load.names), "ready": peer.ready,
-    }  # fmt: skip
-    with processes.running(peer.command(port), ours, environment() | peer.environment, log) as server:
-        processes.wait_for_port(port, server)
-        with processes.running(_module("receive", wanted), others, environment(), log) as clients:
-            assert processes.hear(clients) == "ready"
-            sent, cpu_s, told = _run(server.pid, clients, _source(peer, load, port), log)
-    delivered = told["delivered"]
-    return Measured(
-        sent * load.clients, int(delivered), 1e6 * cpu_s / max(delivered, 1),
-        told["p50_ms"], told["p99_ms"], int(told["closed"]),
-    )  # fmt: skip
+    return measure_all(peer, load, log, [processes.cores()[0]])[0]
+
+
+def measure_all(peer: Peer, load: Load, log: Path, places: Sequence[set[int]]) -> list[Measured]:
+    """Several servers at once, each with clients of its own, and all with one source."""
+    with contextlib.ExitStack() as running:
+        placed = [running.enter_context(serving(peer, load, log, on)) for on in places]
+        sent, cpus_s, told = _run(placed, _source(peer, load, placed[0].port), log)
+    return [
+        Measured(
+            sent * load.clients, int(one["delivered"]), 1e6 * cpu_s / max(one["delivered"], 1),
+            one["p50_ms"], one["p99_ms"], int(one["closed"]),
+        )
+        for cpu_s, one in zip(cpus_s, told, strict=True)
+    ]  # fmt: skip
+
+
+def heard(clients: "subprocess.Popen[str]") -> dict[str, float]:
+    """What the clients counted since `start`, when nothing comes any more."""
+    processes.say(clients, "stop")
+    told: dict[str, float] = json.loads(processes.hear(clients))
+    return told
 
 
 def _source(peer: Peer, load: Load, port: int) -> list[str]:
@@ -64,20 +106,19 @@ def _source(peer: Peer, load: Load, port: int) -> list[str]:
     return _module("publish", {"way": peer.way, "port": port, **wanted})
 
 
-def _run(
-    server: int, clients: "subprocess.Popen[str]", source: list[str], log: Path
-) -> tuple[int, float, dict[str, float]]:
-    """How many updates were sent, the server's CPU meanwhile, and what the clients tell."""
+def _run(placed: list[Place], source: list[str], log: Path) -> tuple[int, list[float], list[dict[str, float]]]:
+    """How many updates were sent, each server's CPU meanwhile, and what its clients tell."""
     _, others = processes.cores()
     with processes.running(source, others, environment(), log) as publisher:
         assert processes.hear(publisher) == "ready"
-        processes.say(clients, "start")
-        before = processes.cpu_s(server)
+        for place in placed:
+            processes.say(place.clients, "start")
+        before = [processes.cpu_s(place.server.pid) for place in placed]
         processes.say(publisher, "start")
         sent = int(processes.hear(publisher))
-        processes.say(clients, "stop")
-        told = json.loads(processes.hear(clients))
-        return sent, processes.cpu_s(server) - before, told
+        told = [heard(place.clients) for place in placed]
+        after = [processes.cpu_s(place.server.pid) for place in placed]
+        return sent, [end - begin for begin, end in zip(before, after, strict=True)], told
 
 
 def _module(name: str, wanted: dict[str, object]) -> list[str]:

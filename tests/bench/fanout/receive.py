@@ -3,7 +3,8 @@
     python -m tests.bench.fanout.receive '{"port": 8000, "clients": 200, "path": "/ws/", "steps": [[" 101 ", "hello"]]}'
 
 Says `ready` when all are subscribed, counts from the line `start` on, and answers `stop`, when nothing comes any more,
-with one line of JSON. Frames are not taken apart: an update is the MARK in what is read.
+with one line of JSON. Frames are not taken apart: an update is the mark in what is read, which is `sent_us` (of the
+monotonic clock) or `received_at` (of the wall clock, when a tick came from its venue).
 """
 
 import base64
@@ -15,10 +16,11 @@ import select
 import socket
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Any
 
-# In each update exactly once, before the microseconds of the monotonic clock at which it was made.
-MARK = b'"sent_us":'
+# What is in each update exactly once, before the time from which its age counts.
+SENT, RECEIVED = b'"sent_us":', b'"received_at":"'
 # Of the reads, one in so many has the age of one of its updates taken.
 SAMPLE_EVERY = 11
 OPENING_AT_ONCE = 50
@@ -54,13 +56,13 @@ class Client:
             self.socket.sendall(masked(said.encode(), 0x81))
         self.is_ready = not self.steps and self.ready in self.seen
 
-    def count(self, data: bytes) -> int:
-        """How many updates end their MARK in this read."""
+    def count(self, data: bytes, mark: bytes) -> int:
+        """How many updates have the end of their mark in this read."""
         if data[0] == _PING:
             self.socket.sendall(masked(data[2 : 2 + data[1]], 0x8A))
-        split = (self.tail + data[: len(MARK) - 1]).count(MARK)
-        self.tail = data[1 - len(MARK) :]
-        return data.count(MARK) + split
+        split = (self.tail + data[: len(mark) - 1]).count(mark)
+        self.tail = data[1 - len(mark) :]
+        return data.count(mark) + split
 
 
 def masked(payload: bytes, first: int) -> bytes:
@@ -76,6 +78,7 @@ class Clients:
         self.by_fd: dict[int, Client] = {}
         self.updates = self.reads = self.closed = 0
         self.ages_us: list[int] = []
+        self.mark = RECEIVED if wanted.pop("mark") == "received_at" else SENT
         count = wanted.pop("clients")
         for at in range(0, count, OPENING_AT_ONCE):
             self._open([Client(**wanted) for _ in range(min(OPENING_AT_ONCE, count - at))])
@@ -107,7 +110,7 @@ class Clients:
                 self.poll.unregister(fd)
                 self.closed += 1
             elif client.is_ready:
-                self.updates += client.count(data)
+                self.updates += client.count(data, self.mark)
                 self._time(data)
             else:
                 client.open(data)
@@ -117,12 +120,18 @@ class Clients:
         """Now and then the age of some update in the read, not always its last one's."""
         self.reads += 1
         if self.reads % SAMPLE_EVERY == 0:
-            found = data.find(MARK, self.reads * 7919 % len(data))
+            found = data.find(self.mark, self.reads * 7919 % len(data))
             if found < 0:
-                found = data.find(MARK)
+                found = data.find(self.mark)
             end = data.find(b",", found)
             if found >= 0 and end >= 0:
-                self.ages_us.append(time.monotonic_ns() // 1000 - int(data[found + len(MARK) : end]))
+                self.ages_us.append(self._age_us(data[found + len(self.mark) : end]))
+
+    def _age_us(self, said: bytes) -> int:
+        if self.mark is SENT:
+            return time.monotonic_ns() // 1000 - int(said)
+        at = datetime.fromisoformat(said.decode().rstrip('"'))
+        return int((datetime.now(UTC) - at).total_seconds() * 1e6)
 
     def settle(self) -> None:
         """Until nothing has come for a while."""
