@@ -20,6 +20,7 @@ from ingestion import pacing, status
 from ingestion.pipeline import Pipeline
 from ingestion.providers import Ack, Heartbeat, Numbered, Provider, Shutdown, VenueError
 from ingestion.subscriptions import Subscriptions, Wish
+from worker import resident
 
 logger = logging.getLogger(__name__)
 # At DEBUG it writes each request line, and some venues want the key there.
@@ -297,7 +298,6 @@ class Connection:
 
 async def end(task: "asyncio.Task[None]") -> None:
     """Cancel it and wait; whatever it had to say was said before or does not matter any more."""
-    task.cancel()
-    await asyncio.wait([task])
+    await resident.end([task])
     if not task.cancelled():
         task.exception()

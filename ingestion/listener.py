@@ -43,7 +43,7 @@ from streaming.publish import apublish
 from worker import lease as leases
 from worker import metrics
 from worker.histogram import Histogram
-from worker.resident import Context, in_thread, registry, resident
+from worker.resident import Context, end, in_thread, registry, resident
 from worker.tasks import ask
 
 logger = logging.getLogger(__name__)
@@ -534,11 +534,7 @@ def _last_entry_us(shard: str) -> int | None:
 
 
 async def _cancel(tasks: Sequence["asyncio.Task[Any]"]) -> None:
-    waiting = [task for task in tasks if not task.done()]
-    for task in waiting:
-        task.cancel()
-    if waiting:
-        await asyncio.wait(waiting)
+    await end(tasks)
     for task in tasks:
         if task.done() and not task.cancelled():
             task.exception()  # said before, or no matter any more

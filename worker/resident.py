@@ -23,10 +23,10 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import redis as redis_py
 from celery import shared_task
@@ -43,6 +43,9 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 Coroutine = Callable[["Context"], Awaitable[None]]
+
+# Longer than a socket's closing handshake, which a second cancellation would cut short.
+CANCEL_AGAIN_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,14 @@ async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs)
     return await asyncio.to_thread(call)
 
 
+async def end(tasks: Sequence["asyncio.Future[Any]"]) -> None:
+    """Cancel them and wait until they are done, however often it takes: a library in between may swallow the first."""
+    while waiting := [task for task in tasks if not task.done()]:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting, timeout=CANCEL_AGAIN_S)
+
+
 @dataclass(eq=False, slots=True)
 class _Stay:
     """One coroutine under one lease, from taking it to letting it go."""
@@ -228,9 +239,7 @@ class _Stay:
             return
         logger.error("%s did not drain in %.0f s: cancelled", self.name, settings.RESIDENT_DRAIN_TIMEOUT_S)
         metrics.count("worker.resident_drains_cut")
-        while not work.done():  # a library in between may swallow the first
-            work.cancel()
-            await asyncio.wait([work], timeout=1)
+        await end([work])
 
     async def _heartbeat(self) -> None:
         lease, interval_s = self.context.lease, self.context.lease.ttl_s / 3

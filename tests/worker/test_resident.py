@@ -201,3 +201,24 @@ def test_the_tasks_name_and_id_reach_its_loop_and_threads():
     assert seen == [f" [tests.tagged {done.id[:8]}]"] * 2
     assert logs.task_tag.get() == logs.current_tag() == ""
     client().delete(key("lease-token", "tests.tagged:shard"))
+
+
+async def test_what_swallows_a_cancellation_ends_all_the_same(monkeypatch):
+    monkeypatch.setattr(resident, "CANCEL_AGAIN_S", 0.05)
+    swallowed = []
+
+    async def deaf():
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                if swallowed:
+                    raise
+                swallowed.append(1)
+
+    tasks = [asyncio.create_task(deaf()), asyncio.create_task(asyncio.sleep(60))]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await resident.end(tasks)
+    assert swallowed
+    assert all(task.cancelled() for task in tasks)
