@@ -39,14 +39,15 @@ OUTAGE = re.compile(r"ERR_CONNECTION_(REFUSED|RESET|CLOSED)|ERR_EMPTY_RESPONSE|W
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
+    """For one file: while it is there its event loop is this thread's, and Django's database is out of bounds."""
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """The system's Chromium, else the one that Playwright has downloaded."""
     executable = next(filter(None, map(shutil.which, EXECUTABLES)), None)
