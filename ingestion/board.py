@@ -120,6 +120,7 @@ class Past(msgspec.Struct, frozen=True):
 
     minutes: the last 24 hours'. before: the last price before those. rule: when it trades. day_us: when its newest
     session opened. previous_close: the last price of the session before. session_close: the newest within that session.
+    by_sessions: its daily bars are sessions, not the days of UTC.
     in_progress: the open bars, as far as they are stored.
     """
 
@@ -131,6 +132,7 @@ class Past(msgspec.Struct, frozen=True):
     in_progress: list[Bar]
     rule: Rule = WEEKLY[ALWAYS]
     session_close: float | None = None
+    by_sessions: bool = False
 
 
 class Board:

@@ -38,6 +38,16 @@ class Session(msgspec.Struct, frozen=True, gc=False):
         return self.open_us <= us < self.close_us and not self.break_from_us <= us < self.break_until_us
 
 
+def day_of(session: Session) -> int:
+    """Midnight UTC, microseconds since 1970, of the date that the session is called by: the one it mostly lies on.
+
+    >>> day_of(Session(open_us=-3_600_000_000, close_us=5 * 3_600_000_000))  # Sydney opens the evening before, in UTC
+    0
+    """
+    middle_us = (session.open_us + session.close_us) // 2
+    return middle_us - middle_us % DAY_US
+
+
 class Rule(Protocol):
     """Any calendar: its newest sessions that opened at or before an instant, and those that open after it."""
 

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 import numpy as np
 
+from ingestion.calendar import Rule, day_of
 from ingestion.ticks import NOT_IN_CANDLES, POSTGRES_EPOCH_US
 
 MINUTE_US: Final = 60_000_000
@@ -186,6 +187,11 @@ class OpenBars:
     def __init__(self, intervals: Sequence[str] = tuple(INTERVALS)) -> None:
         self._intervals = [(interval, INTERVALS[interval]) for interval in intervals]
         self._open: dict[tuple[int, int, str], Bar] = {}
+        self._sessions: dict[int, Rule] = {}
+
+    def trades_in_sessions(self, instrument_id: int, rule: Rule) -> None:
+        """Let the instrument's days be its sessions: before and after hours are in none."""
+        self._sessions[instrument_id] = rule
 
     def seed(self, known: Iterable[Bar]) -> None:
         """Bars as stored, e.g. after a restart, so that those in progress go on instead of beginning anew."""
@@ -198,14 +204,23 @@ class OpenBars:
         for part in bars(fold(rows)):
             for interval, length_us in self._intervals:
                 key = (part.instrument_id, part.source, interval)
-                bar = self._merged(self._open.get(key), part, interval, length_us)
+                bar = self._merged(self._open.get(key), part, interval, self._start_us(part, interval, length_us))
                 if bar is not None:
                     self._open[key] = changed[key] = bar
         return list(changed.values())
 
-    def _merged(self, held: Bar | None, part: Bar, interval: str, length_us: int) -> Bar | None:
-        """The open bar with one minute's part of a batch in it, or None where that part is of the past."""
-        time_us = part.time_us - part.time_us % length_us
+    def _start_us(self, part: Bar, interval: str, length_us: int) -> int | None:
+        """When the bar begins that a minute is in; None where it is in none."""
+        rule = self._sessions.get(part.instrument_id) if interval == "1d" else None
+        if rule is None:
+            return part.time_us - part.time_us % length_us
+        session = next(iter(rule.before(part.time_us)[-1:]), None)
+        return day_of(session) if session is not None and part.time_us < session.close_us else None
+
+    def _merged(self, held: Bar | None, part: Bar, interval: str, time_us: int | None) -> Bar | None:
+        """The open bar with one minute's part of a batch in it, or None where that part is of the past, or of none."""
+        if time_us is None:
+            return None
         if held is None or held.time_us < time_us:
             return msgspec.structs.replace(part, time_us=time_us, interval=interval)
         return merge(held, part) if held.time_us == time_us else None

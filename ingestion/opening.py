@@ -11,6 +11,7 @@ from django.conf import settings
 from ingestion import latest, markets, sessions, store
 from ingestion.board import Board, Past
 from ingestion.books import Books
+from ingestion.calendar import Session, day_of
 from ingestion.candles import INTERVALS, MINUTE_US, Bar, bucket_us, merge
 from ingestion.pipeline import Decode, Pipeline
 from ingestion.providers import PROVIDERS, SOURCES, MalformedFrame
@@ -85,6 +86,7 @@ def _past(known: Known, source: int, now_us: int) -> Past:
     minutes = _last_day(known.id, source, now_us)
     rule = sessions.calendars().rule(markets.of(known.id).calendar, now_us)
     *before, session = rule.before(now_us)
+    by_sessions = store.by_sessions(known.id, "1d")
     return Past(
         known,
         [
@@ -95,9 +97,10 @@ def _past(known: Known, source: int, now_us: int) -> Past:
         before=_close_before(known.id, source, minutes[0].time_us if minutes else now_us),
         day_us=session.open_us,
         previous_close=_close_before(known.id, source, before[-1].close_us) if before else None,
-        in_progress=_in_progress(minutes, now_us),
+        in_progress=_in_progress(minutes, now_us, session if by_sessions else None),
         rule=rule,
         session_close=_close_before(known.id, source, min(session.close_us, now_us)),
+        by_sessions=by_sessions,
     )
 
 
@@ -111,12 +114,16 @@ def _close_before(instrument_id: int, source: int, time_us: int) -> float | None
     return found[-1].close if found else None
 
 
-def _in_progress(minutes: Sequence[Bar], now_us: int) -> list[Bar]:
-    """The bars of every interval that `now_us` falls in, of the minutes that are known of them."""
+def _in_progress(minutes: Sequence[Bar], now_us: int, session: Session | None) -> list[Bar]:
+    """The bars of every interval that `now_us` falls in, of the minutes that are known of them; a day may be a session,
+    then the newest."""
     found: list[Bar] = []
     for interval in INTERVALS:
         start_us = bucket_us(now_us, interval)
         inside = [bar for bar in minutes if bar.time_us >= start_us]
+        if session is not None and interval == "1d":
+            start_us = day_of(session)
+            inside = [bar for bar in minutes if session.open_us <= bar.time_us < session.close_us]
         if inside:
             whole = functools.reduce(merge, inside)
             found.append(msgspec.structs.replace(whole, time_us=start_us, interval=interval, final=False, rev=0))

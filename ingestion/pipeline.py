@@ -217,6 +217,8 @@ class Pipeline:
         best: dict[tuple[int, str], Bar] = {}
         for past in pasts:
             self._board.remember(past)
+            if past.by_sessions:
+                self._open_bars.trades_in_sessions(past.known.id, past.rule)
             best |= {(bar.instrument_id, bar.interval): bar for bar in past.in_progress}
         for bar in told:
             held = best.get((bar.instrument_id, bar.interval))

@@ -182,7 +182,7 @@ def book_payload(instrument: Instrument, now_us: int) -> payloads.Payload:
 def newest_bar(instrument_id: int, interval: str) -> Bar | None:
     """The bar in progress as the best source's listener last told it, or the newest on disk where that is newer.
 
-    Of a session always the stored one: the listener's day is UTC's, and has what was traded before and after hours.
+    Of a session always the stored one, which says when the session is over.
     """
     stored = store.candles(instrument_id, interval, limit=1)
     found = None if store.by_sessions(instrument_id, interval) else latest.get([instrument_id]).get(instrument_id)

@@ -246,7 +246,7 @@ def _starts(asked: _Asked, from_us: int, until_us: int) -> list[int]:
     """The bars that [from, until) could have: those whose time the market was open at."""
     calendars = sessions.calendars()
     if asked.calendar:
-        day_of = daily.day_of
+        day_of = calendar.day_of
         around = daily.sessions(calendars, asked.calendar, from_us - DAY_US, until_us)
         return [day_of(session) for session in around if from_us <= day_of(session) < until_us]
     name = _calendar(asked.instrument_id)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.db import connection
 
-from ingestion.calendar import Calendars, Session
+from ingestion.calendar import Calendars, Session, day_of
 from ingestion.candles import Bar
 from ingestion.store.minutes import CANDLE, bar_of
 from ingestion.store.times import DAY_US, array, timestamp, to_us, us
@@ -35,16 +35,6 @@ CROSS JOIN LATERAL (
       AND time >= {timestamp("s.opens")} AND time < {timestamp("s.closes")}
     HAVING count(*) > 0) AS m
 """
-
-
-def day_of(session: Session) -> int:
-    """Midnight UTC, microseconds since 1970, of the date that the session is called by: the one it mostly lies on.
-
-    >>> day_of(Session(open_us=-3_600_000_000, close_us=5 * 3_600_000_000))  # Sydney opens the evening before, in UTC
-    0
-    """
-    middle_us = (session.open_us + session.close_us) // 2
-    return middle_us - middle_us % DAY_US
 
 
 def sessions(calendars: Calendars, name: str, from_us: int, until_us: int) -> Iterator[Session]:

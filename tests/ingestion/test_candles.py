@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingestion.calendar import Session, Table
 from ingestion.candles import INTERVALS, MINUTE_US, Bar, OpenBars, bars, bucket_us, fold, merge
 from ingestion.ticks import BACKFILL, IRREGULAR, SUSPECT, Trade, pack_trades, unpack_trades
 
@@ -144,6 +145,16 @@ def test_a_trade_of_a_bar_that_is_over_shows_nothing_there_but_counts_in_longer_
     live.update(rows(trade(5, 61)))
     changed = live.update(rows(trade(1, 10, price=90)))
     assert [(b.interval, b.low, b.trades) for b in changed] == [("5m", 90, 2)]
+
+
+def test_the_day_of_what_trades_in_sessions_is_its_session():
+    open_us = T0 + 14 * 60 * MINUTE_US
+    held = OpenBars(["1h", "1d"])
+    held.trades_in_sessions(11, Table([Session(open_us, open_us + 60 * MINUTE_US)]))
+    early, inside, late = (trade(i, (14 + i) * 3600 - 1800, 100 + i) for i in range(3))
+    told = [bar for one in (early, inside, late) for bar in held.update(rows(one))]
+    assert [(bar.interval, bar.time_us, bar.open) for bar in told if bar.interval == "1d"] == [("1d", T0, 101)]
+    assert len([bar for bar in told if bar.interval == "1h"]) == 3
 
 
 def test_seeded_bars_go_on():

@@ -3,10 +3,11 @@
 import msgspec
 import pytest
 
-from ingestion import opening, store
+from ingestion import markets, opening, store
 from ingestion.candles import Bar
 from ingestion.journal import Flush, Journal
 from ingestion.latest import Latest, encode
+from ingestion.models import Instrument
 from ingestion.symbols import Known, provider_map
 from tests.ingestion.market import NOW_US, SECOND_US, make_instrument, trade_frame
 
@@ -49,6 +50,17 @@ def test_bars_in_progress_go_on(btc):
     hour, minute = (msgspec.json.decode(bars[f"{btc.id}:{i}"], type=Bar) for i in ("1h", "1m"))
     assert (hour.open, hour.close, hour.trades) == (80.0, 100.0, 3)
     assert (minute.open, minute.close, minute.trades) == (90.0, 100.0, 2)
+
+
+@pytest.mark.parametrize(("hours_ago", "told"), [(0, True), (5, False)])
+def test_the_day_in_progress_of_an_equity_is_its_session(hours_ago, told):
+    """Nairobi trades from 6 to 12, UTC; it is half past ten."""
+    row = make_instrument("SCOM", kind="equity", currency="KES", binance="BTCUSDT")
+    Instrument.objects.filter(pk=row.pk).update(exchange="NAIROBI")
+    markets.forget()
+    bars = flushed(trade_frame(9, "100", at_us=NOW_US - hours_ago * 3600 * SECOND_US)).bars
+    assert f"{row.pk}:1h" in bars
+    assert (f"{row.pk}:1d" in bars) is told
 
 
 def test_of_two_accounts_of_a_bar_the_fuller_counts(btc):
