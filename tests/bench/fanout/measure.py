@@ -93,8 +93,14 @@ def measure_all(peer: Peer, load: Load, log: Path, places: Sequence[set[int]]) -
     ]  # fmt: skip
 
 
+def settle(clients: "subprocess.Popen[str]") -> None:
+    """Until all that was sent has come."""
+    processes.say(clients, "settle")
+    assert processes.hear(clients) == "settled"
+
+
 def heard(clients: "subprocess.Popen[str]") -> dict[str, float]:
-    """What the clients counted since `start`, when nothing comes any more."""
+    """What the clients counted since `start`."""
     processes.say(clients, "stop")
     told: dict[str, float] = json.loads(processes.hear(clients))
     return told
@@ -112,10 +118,13 @@ def _run(placed: list[Place], source: list[str], log: Path) -> tuple[int, list[f
     with processes.running(source, others, environment(), log) as publisher:
         assert processes.hear(publisher) == "ready"
         for place in placed:
+            settle(place.clients)
             processes.say(place.clients, "start")
         before = [processes.cpu_s(place.server.pid) for place in placed]
         processes.say(publisher, "start")
         sent = int(processes.hear(publisher))
+        for place in placed:
+            settle(place.clients)
         told = [heard(place.clients) for place in placed]
         after = [processes.cpu_s(place.server.pid) for place in placed]
         return sent, [end - begin for begin, end in zip(before, after, strict=True)], told

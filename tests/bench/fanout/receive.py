@@ -2,9 +2,9 @@
 
     python -m tests.bench.fanout.receive '{"port": 8000, "clients": 200, "path": "/ws/", "steps": [[" 101 ", "hello"]]}'
 
-Says `ready` when all are subscribed, counts from the line `start` on, and answers `stop`, when nothing comes any more,
-with one line of JSON. Frames are not taken apart: an update is the mark in what is read, which is `sent_us` (of the
-monotonic clock) or `received_at` (of the wall clock, when a tick came from its venue).
+Says `ready` when all are subscribed, answers `settle` when nothing comes any more, counts from the line `start` on, and
+answers `stop` with one line of JSON. Frames are not taken apart: an update is the mark in what is read, which is
+`sent_us` (of the monotonic clock) or `received_at` (of the wall clock, when a tick came from its venue).
 """
 
 import base64
@@ -159,10 +159,12 @@ def main() -> None:
     while True:
         if clients.read(1.0):
             match sys.stdin.readline().strip():
+                case "settle":
+                    clients.settle()
+                    print("settled", flush=True)
                 case "start":
                     clients.forget()
                 case "stop":
-                    clients.settle()
                     print(json.dumps(clients.told()), flush=True)
                 case _:
                     return
