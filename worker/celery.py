@@ -6,10 +6,11 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging
 
-from worker import queues
+from worker import broker, queues
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
+broker.mend()
 app = Celery("tapehouse")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.task_queues = queues.QUEUES
