@@ -3,8 +3,8 @@
 https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/websocket-channels
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, Literal, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -26,6 +26,7 @@ from ingestion.providers.provider import (
 )
 from ingestion.providers.wire import (
     Amount,
+    ByChannel,
     Difference,
     Id,
     Price,
@@ -46,7 +47,6 @@ from ingestion.ticks import BUY, SELL, UNKNOWN_SIDE, BookDelta, Quote, Ticker, T
 
 # Quotes and tickers come together in one channel.
 CHANNEL_OF_KIND: Final = {TRADES: "market_trades", QUOTES: "ticker", TICKER: "ticker", BOOK: "level2", BARS: "candles"}
-KIND_OF_CHANNEL: Final = {name: kind for kind, name in CHANNEL_OF_KIND.items()}
 HEARTBEATS: Final = "heartbeats"
 BAR_INTERVAL: Final = "5m"
 
@@ -274,7 +274,7 @@ def _subscriptions(frame: _Frame[_Subscriptions], received_us: int) -> list[Said
                 sorted(
                     f"{name}:{product}"
                     for name, products in event.subscriptions.items()
-                    if name in KIND_OF_CHANNEL
+                    if name in CHANNEL_OF_KIND.values()
                     for product in products
                 )
             ),
@@ -345,7 +345,7 @@ def _asks(kind: str, streams: Sequence[str], request_id: int) -> list[Ask]:
     return [_request(kind, name, products, at) for at, (name, products) in enumerate(parts, request_id)]
 
 
-class Coinbase:
+class Coinbase(ByChannel):
     """The `Provider`. Streams are named `market_trades:BTC-USD`."""
 
     name = "coinbase"
@@ -355,20 +355,8 @@ class Coinbase:
     counts_trades = True
     book: BookRule | None = BookRule.NUMBERED_FRAMES
     needs_key = False
-
-    def __init__(self, source: int) -> None:
-        self.source = source
-
-    def url(self, base: str, streams: Sequence[str] = (), key: str = "") -> str:
-        return base
-
-    def streams(self, symbols: Sequence[str], kinds: Sequence[str] | None = None) -> list[str]:
-        names = dict.fromkeys(CHANNEL_OF_KIND[kind] for kind in (self.kinds if kinds is None else kinds))
-        return [f"{name}:{symbol}" for symbol in symbols for name in names]
-
-    def stream(self, name: str) -> tuple[str, str]:
-        channel_name, _, symbol = name.partition(":")
-        return KIND_OF_CHANNEL[channel_name], symbol
+    channel_of_kind: ClassVar[Mapping[str, str]] = CHANNEL_OF_KIND
+    separator = "-"
 
     def subscribe(self, streams: Sequence[str], request_id: int) -> list[Ask]:
         """The heartbeats first, however often: they keep the quiet channels open."""
@@ -381,10 +369,3 @@ class Coinbase:
 
     def decode(self, frame: bytes | str, received_us: int) -> list[Said]:
         return decode(frame, received_us)
-
-    def base_quote(self, symbol: str) -> tuple[str, str] | None:
-        base, dash, quote = symbol.partition("-")
-        return (base, quote) if base and dash and quote and "-" not in quote else None
-
-    def instrument_kind(self, symbol: str) -> str:
-        return "crypto"

@@ -3,8 +3,8 @@
 https://docs.kraken.com/api/docs/websocket-v2/book and the pages beside it.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, Literal, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -25,6 +25,7 @@ from ingestion.providers.provider import (
 )
 from ingestion.providers.wire import (
     Amount,
+    ByChannel,
     Difference,
     Id,
     Price,
@@ -44,7 +45,6 @@ from ingestion.ticks import BUY, SELL, BookDelta, Quote, Ticker, Trade, VenueBar
 
 # Quotes and tickers come together in one channel.
 CHANNEL_OF_KIND: Final = {TRADES: "trade", QUOTES: "ticker", TICKER: "ticker", BOOK: "book", BARS: "ohlc"}
-KIND_OF_CHANNEL: Final = {name: kind for kind, name in CHANNEL_OF_KIND.items()}
 
 # What is asked for with each subscription, and again to end it. `bbo`: a ticker whenever the best bid or ask changes,
 # not only after trades.
@@ -321,7 +321,7 @@ def _request(method: str, name: str, symbols: tuple[str, ...], request_id: int) 
     return Ask(msgspec.json.encode(message).decode(), request_id, tuple(f"{name}:{s}" for s in symbols))
 
 
-class Kraken:
+class Kraken(ByChannel):
     """The `Provider`. Streams are named `trade:BTC/USD`."""
 
     name = "kraken"
@@ -331,20 +331,8 @@ class Kraken:
     counts_trades = True
     book: BookRule | None = BookRule.CHECKSUM
     needs_key = False
-
-    def __init__(self, source: int) -> None:
-        self.source = source
-
-    def url(self, base: str, streams: Sequence[str] = (), key: str = "") -> str:
-        return base
-
-    def streams(self, symbols: Sequence[str], kinds: Sequence[str] | None = None) -> list[str]:
-        names = dict.fromkeys(CHANNEL_OF_KIND[kind] for kind in (self.kinds if kinds is None else kinds))
-        return [f"{name}:{symbol}" for symbol in symbols for name in names]
-
-    def stream(self, name: str) -> tuple[str, str]:
-        channel_name, _, symbol = name.partition(":")
-        return KIND_OF_CHANNEL[channel_name], symbol
+    channel_of_kind: ClassVar[Mapping[str, str]] = CHANNEL_OF_KIND
+    separator = "/"
 
     def subscribe(self, streams: Sequence[str], request_id: int) -> list[Ask]:
         return _asks("subscribe", streams, request_id)
@@ -354,10 +342,3 @@ class Kraken:
 
     def decode(self, frame: bytes | str, received_us: int) -> list[Said]:
         return decode(frame, received_us)
-
-    def base_quote(self, symbol: str) -> tuple[str, str] | None:
-        base, slash, quote = symbol.partition("/")
-        return (base, quote) if base and slash and quote and "/" not in quote else None
-
-    def instrument_kind(self, symbol: str) -> str:
-        return "crypto"

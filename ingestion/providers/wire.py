@@ -5,8 +5,8 @@ refuse it as they refuse an infinity.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable
-from typing import Annotated, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 
@@ -116,6 +116,39 @@ def batches(names: Iterable[str], most: int) -> list[tuple[str, ...]]:
     """
     every = tuple(names)
     return [every[at : at + most] for at in range(0, len(every), most)]
+
+
+class ByChannel:
+    """What providers share whose streams are named `channel:SYMBOL`, and whose symbols join two currencies.
+
+    channel_of_kind: several kinds may come in one channel. separator: between the currencies, as `-` in BTC-USD.
+    """
+
+    kinds: tuple[str, ...]
+    channel_of_kind: ClassVar[Mapping[str, str]]
+    separator: ClassVar[str]
+
+    def __init__(self, source: int) -> None:
+        self.source = source
+
+    def url(self, base: str, streams: Sequence[str] = (), key: str = "") -> str:
+        return base
+
+    def streams(self, symbols: Sequence[str], kinds: Sequence[str] | None = None) -> list[str]:
+        names = dict.fromkeys(self.channel_of_kind[kind] for kind in (self.kinds if kinds is None else kinds))
+        return [f"{name}:{symbol}" for symbol in symbols for name in names]
+
+    def stream(self, name: str) -> tuple[str, str]:
+        """Of several kinds in one channel the last."""
+        channel_name, _, symbol = name.partition(":")
+        return {channel: kind for kind, channel in self.channel_of_kind.items()}[channel_name], symbol
+
+    def base_quote(self, symbol: str) -> tuple[str, str] | None:
+        base, found, quote = symbol.partition(self.separator)
+        return (base, quote) if base and found and quote and self.separator not in quote else None
+
+    def instrument_kind(self, symbol: str) -> str:
+        return "crypto"
 
 
 def by_channel(streams: Iterable[str]) -> dict[str, list[str]]:
