@@ -2,10 +2,11 @@
 
     python -m tests.bench.sustained [--ticks-per-s N] [--seconds S] [--cores 0,1]
 
-The loopback venues run as processes and make up trades, stamped now; two processes of `start_realtime_streams` (two
-venues each: listeners and writers) may use two cores and no more. While they run, the journals are watched: what waits
-in them has to stay bounded. At the end everything that left a venue has to be on disk. Printed are the ticks a second
-that were stored, the journals' peak, and our CPU a tick; a machine whose venues are slower than asked for says so.
+The loopback venues run as processes and send trades made beforehand, when they are due; two processes of
+`start_realtime_streams` (two venues each: listeners and writers) may use two cores and no more. While they run, the
+journals are watched: what waits in them has to stay bounded. At the end everything that left a venue has to be on
+disk. Printed are the ticks a second that were stored, the journals' peak, and our CPU a tick; a machine whose venues
+are slower than asked for says so.
 DATABASE_URL and REDIS_URL name the servers; without them it starts its own.
 """
 
@@ -38,6 +39,9 @@ SYMBOLS = {
 }
 STARTUP_S = 120.0
 CATCH_UP_S = 60.0
+# The venues make their trades before they are due, since making them takes longer than sending them.
+PREPARING_S = 75.0
+WARMING_UP_S = 2.0
 
 
 @dataclass
@@ -153,14 +157,17 @@ def run(ticks_per_s: float, seconds: float, cores: list[int], folder: Path) -> b
         pids = [running.enter_context(streams(p, folder / p[0], set(cores), environment)) for p in PAIRS]
         ready = {status.LIVE, status.STALE}
         assert wait_until(lambda: all(f.state in ready for f in status.feeds()), STARTUP_S), status.feeds()
+        start_s = time.time() + PREPARING_S
         for one in venues:
-            one.order(f"live?per_s={ticks_per_s / len(venues) / TICKS_PER_TRADE[one.name]:.1f}")
-        watch(venues, 2.0)  # warming up
+            per_s = ticks_per_s / len(venues) / TICKS_PER_TRADE[one.name]
+            one.order(f"rush?per_s={per_s:.1f}&seconds={seconds + WARMING_UP_S + 1:.1f}&at_s={start_s:.1f}")
+        watch(venues, start_s - time.time() + WARMING_UP_S)
         cpu_before, began = sum(map(cpu_s, pids)), time.monotonic()
         first = {one.name: one.ticks[-1] for one in venues}
         watch(venues, seconds)
         took_s, cpu_used_s = time.monotonic() - began, sum(map(cpu_s, pids)) - cpu_before
         rates = {one.name: (one.ticks[-1] - first[one.name]) / took_s for one in venues}
+        time.sleep(1.0)  # the rest of what was made
         for one in venues:
             one.order("quiet")
         return tell(venues, rates, cpu_used_s / max(1.0, sum(rates.values()) * took_s), ticks_per_s)
@@ -181,6 +188,8 @@ def tell(venues: list[VenueProcess], rates: dict[str, float], cpu_a_tick_s: floa
         bounded = one.peak_bytes < settings.JOURNAL_MAX_BYTES / 4 and not feed.dropped
         whole = whole and complete and bounded and not sent["violations"]
         latency = feed.latency_ms
+        for violation in sent["violations"]:
+            print(f"{one.name}: {violation}")
         print(
             f"{one.name:10} {rates[one.name]:9,.0f} {sent['trades']:9,} {stored(one.name):9,} "
             f"{one.peak_bytes / 1024:10,.0f} KiB {latency.get('p50', 0):8.1f} {latency.get('p99', 0):8.1f}"

@@ -50,7 +50,7 @@ class BinanceVenue(Venue):
         super().__init__(symbols, *arguments, **more)
         self._weights: deque[tuple[float, int]] = deque()
         self._refusals = 0
-        self._told_at = dict.fromkeys(("books", "tickers"), 0.0)
+        self._told_us = dict.fromkeys(("books", "tickers"), 0)
         # Changes that a recording told before the book that they belong to.
         self._early: dict[str, list[dict[str, Any]]] = {}
         self._first_depth: dict[str, dict[str, Any]] = {}
@@ -128,18 +128,18 @@ class BinanceVenue(Venue):
 
     def told_now(self, now_us: int, everything: bool = False) -> Sequence[Frame]:
         frames: list[Frame] = []
-        if everything or self._due("books", BOOKS_EVERY_S):
+        if everything or self._due("books", BOOKS_EVERY_S, now_us):
             for symbol in list(self.market.untold):
                 frames += self._depth_frames(symbol, now_us // 1000)
-        if everything or self._due("tickers", TICKERS_EVERY_S):
+        if everything or self._due("tickers", TICKERS_EVERY_S, now_us):
             for symbol in self.market.symbols:
                 frames += self._summaries(symbol, now_us // 1000)
         return frames
 
-    def _due(self, what: str, every_s: float) -> bool:
-        due = time.monotonic() - self._told_at[what] >= every_s
+    def _due(self, what: str, every_s: float, now_us: int) -> bool:
+        due = now_us - self._told_us[what] >= every_s * 1e6
         if due:
-            self._told_at[what] = time.monotonic()
+            self._told_us[what] = now_us
         return due
 
     def _depth_frames(self, symbol: str, now_ms: int) -> list[Frame]:

@@ -40,7 +40,7 @@ class CoinbaseVenue(Venue):
 
     def __init__(self, symbols: Iterable[str] = (), *arguments: Any, **more: Any) -> None:
         super().__init__(symbols, *arguments, **more)
-        self._told_at = 0.0
+        self._told_us = 0
         self._untold: dict[str, list[SentTrade]] = {}
         self._beats: dict[int, float] = {}
         self._first_beat_s = time.monotonic()
@@ -143,9 +143,9 @@ class CoinbaseVenue(Venue):
 
     def told_now(self, now_us: int, everything: bool = False) -> Sequence[Frame]:
         """Trades in frames of several, newest first; books in steps; a ticker after them."""
-        if not everything and time.monotonic() - self._told_at < STEPS_EVERY_S:
+        if not everything and now_us - self._told_us < STEPS_EVERY_S * 1e6:
             return ()
-        self._told_at = time.monotonic()
+        self._told_us = now_us
         told: list[Frame] = []
         untold, self._untold = self._untold, {}
         for product, trades in untold.items():

@@ -14,7 +14,7 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar, Self
@@ -36,6 +36,7 @@ PONG_WITHIN_S = 60.0
 QUEUE_FRAMES = 50_000
 PLAYED_AHEAD = 1_000
 LIVE_STEP_S = 0.01
+RUSH_STEP_S = 0.02
 HUGE_BYTES = 20_000_000
 FRAGMENTS = 3
 
@@ -388,6 +389,36 @@ class Venue:
                 await self._offer(frame)
             await asyncio.sleep(LIVE_STEP_S)
 
+    async def _rush(self, per_s: float, seconds: float, at_s: float) -> None:
+        """Trades of so many seconds, made now and sent when their time comes: more than `live` can, unharmed.
+
+        at_s: the second since 1970 at which they begin.
+        """
+        steps = [step async for step in self._steps(per_s, seconds, int(at_s * 1e6))]
+        for at_us, frames in steps:
+            await asyncio.sleep(max(0.0, (at_us - now_us()) / 1e6))
+            for client in self.open_clients:
+                self._send_at_once(client, [frame for frame in frames if self.wants(client, frame)])
+
+    async def _steps(self, per_s: float, seconds: float, start_us: int) -> AsyncIterator[tuple[int, list[Frame]]]:
+        """What is told at each moment to come."""
+        made = 0
+        for at_us in range(start_us, start_us + int(seconds * 1e6), int(RUSH_STEP_S * 1e6)):
+            due = int((at_us - start_us) / 1e6 * per_s) - made
+            made += due
+            frames = [f for _ in range(due) for f in self.frames_of(self.market.make_trade(at_us))]
+            yield at_us, [*frames, *self.told_now(at_us)]
+            await asyncio.sleep(0)
+
+    def _send_at_once(self, client: Client, frames: Sequence[Frame]) -> None:
+        """In one write, past the queue; between the frames of the queue, never within one."""
+        texts = [(frame, text) for frame in frames if (text := self.dress(client, frame)) is not None]
+        wire = [WireFrame(Opcode.TEXT, as_text(text).encode()).serialize(mask=False) for _, text in texts]
+        client.socket.transport.write(b"".join(wire))
+        client.sent_at = time.monotonic()
+        for frame, _ in texts:
+            self._score(client, frame)
+
     async def _flood(self, count: int) -> None:
         await self._make_trades(count)
         await self._tell_everything()
@@ -508,6 +539,9 @@ class Venue:
             text = self.spoil(as_text(text), fate.kind, fate.argument)
         for _ in range(2 if fate.kind == faults.DUPLICATE else 1):
             await self._write(client, text, fate.kind == faults.FRAGMENT)
+        self._score(client, frame)
+
+    def _score(self, client: Client, frame: Frame) -> None:
         client.frames += 1
         for trade in self.carried(client, frame):
             client.trades.append(trade.key)
@@ -648,6 +682,7 @@ class Venue:
         waiting: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
             "flood": lambda count=10_000: self._flood(count),
             "live": lambda per_s=100.0: self._start("live", self._live(per_s)),
+            "rush": lambda per_s, seconds, at_s: self._start("live", self._rush(per_s, seconds, at_s)),
             "quiet": self._quieten,
             "close": lambda code=1001: self._close(code),
             "shutdown": lambda after_s=1.0: self._shut_down(after_s),
