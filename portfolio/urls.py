@@ -1,11 +1,11 @@
 from django.urls import path
 
-from portfolio import views
+from portfolio.views import portfolios
 
 urlpatterns = [
-    path("portfolios/", views.Portfolios.as_view()),
-    path("portfolios/<int:portfolio_id>/", views.OnePortfolio.as_view()),
-    path("portfolios/<int:portfolio_id>/transactions/", views.Transactions.as_view()),
-    path("portfolios/<int:portfolio_id>/transactions/<int:transaction_id>/reverse/", views.Reversal.as_view()),
-    path("portfolios/<int:portfolio_id>/positions/", views.Positions.as_view()),
+    path("portfolios/", portfolios.Portfolios.as_view()),
+    path("portfolios/<int:portfolio_id>/", portfolios.OnePortfolio.as_view()),
+    path("portfolios/<int:portfolio_id>/transactions/", portfolios.Transactions.as_view()),
+    path("portfolios/<int:portfolio_id>/transactions/<int:transaction_id>/reverse/", portfolios.Reversal.as_view()),
+    path("portfolios/<int:portfolio_id>/positions/", portfolios.Positions.as_view()),
 ]

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from portfolio import ledger, valuation
 from portfolio.models import Portfolio, Transaction
-from portfolio.serializers import (
+from portfolio.serializers.ledger import (
     NewPortfolio,
     NewTransaction,
     PortfolioSerializer,

@@ -1,0 +1,1 @@
+"""The bodies of those calls: one file for each noun."""

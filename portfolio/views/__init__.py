@@ -1,0 +1,1 @@
+"""The HTTP calls on what people own: one file for each noun."""
