@@ -11,6 +11,9 @@ ONCE_MORE := --reruns 1 --reruns-delay 1
 WORKERS ?= 2
 COMPILE := $(VENV)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
+# The tests start dozens of Python processes: without compiled modules each would spend two seconds compiling anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run manage test lint types contracts unit timescale flows browser bench lock clean environment frontend-check
 
