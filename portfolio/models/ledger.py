@@ -1,14 +1,19 @@
 """Portfolios and their ledgers. A ledger's rows are only ever added: here, in the admin and by a trigger below."""
 
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from ingestion.models import Instrument
 from portfolio import money, positions
 from portfolio.money import plain
+
+PAID: Final = ["DEPOSIT", "WITHDRAWAL", "DIVIDEND", "FEE", "RETURN_OF_CAPITAL", "FX_CONVERSION"]
+# Rows of these types may count no money, and then need no rate.
+MONEYLESS: Final = ["SPLIT", "STOCK_DIVIDEND", "SPINOFF", "MERGER", "RENAME", "REVERSAL"]
 
 
 class AppendOnly(Exception):
@@ -32,20 +37,35 @@ class PortfolioQuerySet(models.QuerySet["Portfolio"]):
             return self.none()
         return self.filter(owner=user)
 
+    def writable_by(self, user: Any) -> "PortfolioQuerySet":
+        """Those that `user` may change: the owner's own."""
+        if isinstance(user, AnonymousUser) or not user.is_active:
+            return self.none()
+        return self.filter(owner=user)
+
 
 class Portfolio(models.Model):
     """One account: cash by currency, and holdings.
 
+    cost_basis_method: which units a sale is of, from the beginning; `CostBasisChange` says what it is later.
     version: counts the rows posted, in their own transactions; a value made of an older ledger is thus told apart.
     """
 
     class CostBasis(models.TextChoices):
+        FIFO = "fifo"
+        LIFO = "lifo"
+        HIFO = "hifo"
         AVERAGE = "average"
+        SPECIFIC = "specific"
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="portfolios")
     name = models.CharField(max_length=64)
     base_currency = models.CharField(max_length=8, default="USD")
     cost_basis_method = models.CharField(max_length=8, choices=CostBasis.choices, default=CostBasis.AVERAGE)
+    allow_short = models.BooleanField(default=False, help_text="whether more may be sold than is held")
+    auto_convert = models.BooleanField(
+        default=False, help_text="whether what a row pays or brings in another currency is exchanged at its rate"
+    )
     version = models.BigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -56,6 +76,23 @@ class Portfolio(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.owner})"
+
+
+class CostBasisChange(models.Model):
+    """From this day on (its midnight UTC), sales of the portfolio are of other units."""
+
+    portfolio = models.ForeignKey(Portfolio, on_delete=models.CASCADE, related_name="cost_basis_changes")
+    method = models.CharField(max_length=8, choices=Portfolio.CostBasis.choices)
+    effective_from = models.DateField()
+
+    class Meta:
+        ordering = ["effective_from"]
+        constraints = [
+            models.UniqueConstraint(fields=["portfolio", "effective_from"], name="one_cost_basis_method_a_day")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.method} from {self.effective_from}"
 
 
 class TransactionQuerySet(models.QuerySet["Transaction"]):
@@ -80,24 +117,55 @@ class Transaction(models.Model):
     """
 
     class Type(models.TextChoices):
-        DEPOSIT = positions.DEPOSIT
-        WITHDRAWAL = positions.WITHDRAWAL
-        BUY = positions.BUY
-        SELL = positions.SELL
-        DIVIDEND = positions.DIVIDEND
-        FEE = positions.FEE
-        REVERSAL = positions.REVERSAL
+        DEPOSIT = "DEPOSIT"
+        WITHDRAWAL = "WITHDRAWAL"
+        BUY = "BUY"
+        SELL = "SELL"
+        DIVIDEND = "DIVIDEND"
+        INTEREST = "INTEREST"
+        FEE = "FEE"
+        TAX = "TAX"
+        SPLIT = "SPLIT"
+        STOCK_DIVIDEND = "STOCK_DIVIDEND"
+        SPINOFF = "SPINOFF"
+        MERGER = "MERGER"
+        RENAME = "RENAME"
+        TRANSFER_IN = "TRANSFER_IN"
+        TRANSFER_OUT = "TRANSFER_OUT"
+        RETURN_OF_CAPITAL = "RETURN_OF_CAPITAL"
+        FX_CONVERSION = "FX_CONVERSION"
+        REVERSAL = "REVERSAL"
 
     portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="transactions")
-    type = models.CharField(max_length=16, choices=Type.choices)
+    type = models.CharField(max_length=24, choices=Type.choices)
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, null=True, related_name="+")
+    to_instrument = models.ForeignKey(
+        Instrument, on_delete=models.PROTECT, null=True, related_name="+", help_text="what it becomes, or is spun off"
+    )
     quantity = ExactField(null=True)
-    price = ExactField(null=True, help_text="of one unit, in `currency`")
+    price = ExactField(null=True, help_text="of one unit, in `currency`, or in a `unit`th of it")
+    unit = models.PositiveSmallIntegerField(default=1, help_text="100 where the price is in pence or the like")
     amount = ExactField(null=True, help_text="where the row has no quantity and price")
+    ratio = ExactField(null=True, help_text="new units for an old one")
+    basis_fraction = ExactField(null=True, help_text="the part of the basis that goes with what is spun off, 0 to 1")
+    basis = ExactField(null=True, help_text="what the units brought in have cost in all, in `currency`")
+    cash_in_lieu = ExactField(null=True, help_text="paid for fractions of a unit")
+    withholding = ExactField(default=money.ZERO, help_text="the tax kept back of `amount`")
     fee = ExactField(default=money.ZERO)
     fee_currency = models.CharField(max_length=8)
+    fee_rate = ExactField(null=True, help_text="units of the base currency for one of `fee_currency`, on that day")
+    fee_instrument = models.ForeignKey(
+        Instrument, on_delete=models.PROTECT, null=True, related_name="+", help_text="the fee is units of this"
+    )
+    fee_price = ExactField(null=True, help_text="of one of those units, in the instrument's currency")
     currency = models.CharField(max_length=8)
-    fx_rate = ExactField(default=money.ONE, help_text="units of the base currency for one of `currency`, on that day")
+    fx_rate = ExactField(
+        null=True,
+        help_text="units of the base currency for one of `currency`, on that day; none where no money is counted",
+    )
+    to_currency = models.CharField(max_length=8, blank=True, help_text="what a conversion brings")
+    to_amount = ExactField(null=True, help_text="how much of it")
+    lot_ids = ArrayField(models.BigIntegerField(), default=list, help_text="the rows that opened the lots to be sold")
     at = models.DateTimeField(help_text="when it happened")
     note = models.CharField(max_length=500, blank=True)
     external_id = models.CharField(max_length=128, null=True, help_text="whoever posts it again gets the same row")
@@ -108,7 +176,20 @@ class Transaction(models.Model):
 
     class Meta:
         ordering = ["at", "id"]
-        indexes = [models.Index(fields=["portfolio", "at", "id"], name="ledger_in_order")]
+        indexes = [
+            models.Index(fields=["portfolio", "at", "id"], name="ledger_in_order"),
+            models.Index(fields=["portfolio", "instrument", "at", "id"], name="ledger_of_an_instrument"),
+            models.Index(
+                fields=["portfolio", "to_instrument", "instrument"],
+                name="ledger_links",
+                condition=models.Q(to_instrument__isnull=False),
+            ),
+            models.Index(
+                fields=["portfolio", "fee_instrument", "at"],
+                name="ledger_fees_in_kind",
+                condition=models.Q(fee_instrument__isnull=False),
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["portfolio", "external_id"], name="one_row_an_external_id"),
             models.CheckConstraint(
@@ -123,9 +204,41 @@ class Transaction(models.Model):
             ),
             models.CheckConstraint(
                 name="flows_have_an_amount",
-                condition=~models.Q(type__in=["DEPOSIT", "WITHDRAWAL", "DIVIDEND", "FEE"]) | models.Q(amount__gt=0),
+                condition=~models.Q(type__in=PAID) | models.Q(amount__isnull=False, amount__gt=0),
             ),
-            models.CheckConstraint(name="fees_and_rates_are_sane", condition=models.Q(fee__gte=0, fx_rate__gt=0)),
+            models.CheckConstraint(
+                name="interest_and_tax_have_an_amount",
+                condition=~models.Q(type__in=["INTEREST", "TAX"])
+                | (models.Q(amount__isnull=False) & ~models.Q(amount=0)),
+            ),
+            models.CheckConstraint(
+                name="units_have_a_quantity",
+                condition=~models.Q(type__in=["TRANSFER_IN", "TRANSFER_OUT", "STOCK_DIVIDEND"])
+                | models.Q(instrument__isnull=False, quantity__isnull=False, quantity__gt=0),
+            ),
+            models.CheckConstraint(
+                name="splits_have_a_ratio",
+                condition=~models.Q(type__in=["SPLIT", "SPINOFF", "MERGER"])
+                | models.Q(instrument__isnull=False, ratio__isnull=False, ratio__gt=0),
+            ),
+            models.CheckConstraint(
+                name="successors_are_named",
+                condition=~models.Q(type__in=["SPINOFF", "MERGER", "RENAME"])
+                | models.Q(instrument__isnull=False, to_instrument__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="conversions_have_two_sides",
+                condition=~models.Q(type="FX_CONVERSION")
+                | (models.Q(to_amount__isnull=False, to_amount__gt=0) & ~models.Q(to_currency="")),
+            ),
+            models.CheckConstraint(
+                name="fees_and_rates_are_sane",
+                condition=models.Q(fee__gte=0, withholding__gte=0, unit__gte=1)
+                & (models.Q(fx_rate__isnull=True) | models.Q(fx_rate__gt=0)),
+            ),
+            models.CheckConstraint(
+                name="money_has_a_rate", condition=models.Q(fx_rate__isnull=False) | models.Q(type__in=MONEYLESS)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -151,6 +264,6 @@ class Transaction(models.Model):
             price=self.price or money.ZERO,
             amount=self.amount or money.ZERO,
             fee=self.fee,
-            fx_rate=self.fx_rate,
+            fx_rate=self.fx_rate or money.ONE,
             reverses=self.reverses_id,
         )

@@ -22,11 +22,7 @@ from portfolio.serializers.ledger import (
     as_errors,
 )
 from portfolio.topics import publish_on_commit, revalue
-
-
-def own_portfolio(request: Request, portfolio_id: int) -> Portfolio:
-    """The portfolio, if the one who asks may see it; else 404, whether it exists or not."""
-    return get_object_or_404(Portfolio.objects.visible_to(request.user), pk=portfolio_id)
+from portfolio.views.access import own_portfolio, writable_portfolio
 
 
 class Portfolios(generics.ListAPIView):
@@ -81,7 +77,7 @@ class Transactions(generics.ListAPIView):
     )
     def post(self, request: Request, portfolio_id: int) -> Response:
         """Add a row to the ledger. An error names the field, and then nothing was written."""
-        portfolio = own_portfolio(request, portfolio_id)
+        portfolio = writable_portfolio(request, portfolio_id)
         body = NewTransaction(data=request.data)
         body.is_valid(raise_exception=True)
         try:
@@ -97,7 +93,7 @@ class Reversal(APIView):
     @extend_schema(request=Reversing, responses={201: TransactionSerializer})
     def post(self, request: Request, portfolio_id: int, transaction_id: int) -> Response:
         """Add the row that undoes this one; both stay visible."""
-        row = get_object_or_404(own_portfolio(request, portfolio_id).transactions, pk=transaction_id)
+        row = get_object_or_404(writable_portfolio(request, portfolio_id).transactions, pk=transaction_id)
         body = Reversing(data=request.data)
         body.is_valid(raise_exception=True)
         try:
