@@ -34,7 +34,7 @@ def test_a_portfolio_is_made_and_listed(http):
     [
         ({}, "name"),
         ({"name": "x", "base_currency": "GBp"}, "base_currency"),
-        ({"name": "x", "cost_basis_method": "fifo"}, "cost_basis_method"),
+        ({"name": "x", "cost_basis_method": "cheapest"}, "cost_basis_method"),
         ({"name": "x", "colour": "red"}, "colour"),
         ({"name": "a\0b"}, "name"),
     ],
