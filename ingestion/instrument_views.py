@@ -3,22 +3,25 @@
 import datetime as dt
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, extend_schema_view, inline_serializer
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ingestion import store
-from ingestion.models import Instrument
+from ingestion.models import Instrument, PostedPrice
 from ingestion.permissions import MarketData
 from ingestion.providers import SOURCES
 from ingestion.serializers import (
     ClosePrice,
+    DayRange,
     InstrumentDetail,
     InstrumentFilter,
     InstrumentSerializer,
@@ -65,22 +68,63 @@ class OneInstrument(generics.RetrieveAPIView):
 
 
 class Prices(APIView):
-    """Closing prices that no provider tells, such as a fund's."""
+    """Closing prices that no provider tells, such as a fund's: raw, in what the instrument is priced in."""
 
     permission_classes = [MarketData]
 
+    @extend_schema(
+        parameters=[DayRange],
+        responses=inline_serializer(
+            "PostedPrices",
+            {"results": ClosePrice(many=True), "next": serializers.URLField(allow_null=True)},
+        ),
+    )
+    def get(self, request: Request, symbol: str) -> Response:
+        """The closes that were entered, oldest first."""
+        query = DayRange(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        rows = PostedPrice.objects.filter(instrument=instrument_called(symbol)).order_by("date")
+        if asked["start"] is not None:
+            rows = rows.filter(date__gte=asked["start"])
+        if asked["end"] is not None:
+            rows = rows.filter(date__lte=asked["end"])
+        found = list(rows[: asked["limit"] + 1])
+        page, more = found[: asked["limit"]], found[asked["limit"] :]
+        following = None if not more else _from(request, more[0].date)
+        return Response({"results": ClosePrice(page, many=True).data, "next": following})
+
     @extend_schema(request=ClosePrice(many=True), responses=StoredPrices)
     def put(self, request: Request, symbol: str) -> Response:
-        """Store the closes as daily bars of the source `manual`; a day that was there takes the new price.
+        """Store the closes; a day that was there takes the new price. They are daily bars of the source `manual` too.
 
         All of them or none: an error names the row, by its number from 1, and then nothing was written.
         """
         instrument = instrument_called(symbol)
         rows = _checked(request.data)
-        bars = [_bar(instrument.symbol, row["date"], row["close"]) for row in rows]
-        with transaction.atomic():
-            store.write_venue_bars(SOURCES["manual"], bars, {instrument.symbol: instrument.pk})
-        return Response({"stored": len(bars)})
+        _store(instrument, rows, request.user)
+        return Response({"stored": len(rows)})
+
+
+def _from(request: Request, day: dt.date) -> str:
+    """The same question, from a later day on."""
+    query = {**request.query_params.dict(), "start": day.isoformat()}
+    return request.build_absolute_uri("?" + urlencode(query))
+
+
+def _store(instrument: Instrument, rows: list[dict[str, Any]], who: Any) -> None:
+    """Sorted by date, so that two who enter the same days wait for each other instead of locking up."""
+    now = timezone.now()
+    ordered = sorted(rows, key=lambda row: row["date"])
+    bars = [_bar(instrument.symbol, row["date"], float(row["close"])) for row in ordered]
+    with transaction.atomic():
+        PostedPrice.objects.bulk_create(
+            [PostedPrice(instrument=instrument, posted_by=who, posted_at=now, **row) for row in ordered],
+            update_conflicts=True,
+            unique_fields=["instrument", "date"],
+            update_fields=["close", "posted_by", "posted_at"],
+        )
+        store.write_venue_bars(SOURCES["manual"], bars, {instrument.symbol: instrument.pk})
 
 
 def _named(rows: QuerySet[Instrument], search: str) -> QuerySet[Instrument]:
@@ -95,17 +139,14 @@ def _checked(data: Any) -> list[dict[str, Any]]:
         raise serializers.ValidationError({"prices": ["Send a list of {date, close}."]})
     if len(data) > settings.PRICES_MAX_ROWS:
         raise serializers.ValidationError({"prices": [f"At most {settings.PRICES_MAX_ROWS} at once."]})
-    body = ClosePrice(data=data, many=True)
+    body = ClosePrice(data=data, many=True, context={"today": timezone.now().date()})
     if not body.is_valid():
         raise serializers.ValidationError({f"row {index + 1}": errors for index, errors in body.errors.items()})
     first: dict[dt.date, int] = {}
-    today = dt.datetime.now(dt.UTC).date()
     for number, row in enumerate(body.validated_data, start=1):
         if first.setdefault(row["date"], number) != number:
             told = f"{row['date']} is in row {first[row['date']]} already."
             raise serializers.ValidationError({f"row {number}": {"date": [told]}})
-        if row["date"] > today:
-            raise serializers.ValidationError({f"row {number}": {"date": ["This day has not been yet."]}})
     return list(body.validated_data)
 
 

@@ -396,6 +396,31 @@ class FxRate(models.Model):
         return f"{self.base}/{self.quote} {self.date:%Y-%m-%d}"
 
 
+class PostedPrice(models.Model):
+    """The close of a day as somebody entered it: exact and raw, in what the instrument is priced in.
+
+    Its float stands beside it as a daily bar of the source `manual`, for charts.
+    """
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="posted_prices")
+    date = models.DateField(help_text="the session's, or the day of UTC")
+    close = models.DecimalField(max_digits=38, decimal_places=18)
+    posted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    posted_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["instrument", "date"]
+        constraints = [
+            models.UniqueConstraint(fields=["instrument", "date"], name="one_posted_price_a_day"),
+            models.CheckConstraint(condition=Q(close__gt=0), name="posted_prices_are_above_zero"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument} {self.date:%Y-%m-%d}"
+
+
 class PriceUpdate(models.Model):
     """One instrument of a forced price update: who asked, when, and what came of it. Kept as the audit."""
 

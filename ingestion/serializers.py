@@ -1,7 +1,6 @@
 """The market's side as JSON, in and out, and the parameters of its lists."""
 
 import datetime as dt
-import math
 import re
 from typing import Any, Final
 
@@ -13,10 +12,14 @@ from rest_framework import serializers
 from ingestion import control, sessions, symbols
 from ingestion.candles import INTERVALS
 from ingestion.models import Instrument, VenueSymbol, Watchlist
+from ingestion.rest.listing import major
 
 ROWS_MAX: Final = 1000
 BOOK_DEPTH_MAX: Final = 50
 PLACE: Final = re.compile(r"(\d{1,18}):(\d{1,4}):(\d{1,18})")
+# ASCII digits only: Decimal() also takes "1_000", Arabic digits and "Infinity".
+PLAIN_NUMBER: Final = re.compile(r"-?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+CURRENCY: Final = re.compile(r"[A-Za-z0-9]{2,8}", re.ASCII)
 EARLIEST_DAY: Final = dt.date(1900, 1, 1)
 
 
@@ -90,7 +93,11 @@ class InstrumentSerializer(serializers.ModelSerializer):
         return symbol
 
     def validate_currency(self, value: str) -> str:
-        return value.upper()
+        """GBp, GBX, ILA and ZAc, in which prices are quoted by the hundredth, stay as they are."""
+        code = value if major(value)[1] != 1 else value.upper()
+        if not CURRENCY.fullmatch(code):
+            raise serializers.ValidationError("A currency is a code of two to eight letters and digits, such as USD.")
+        return code
 
 
 class InstrumentDetail(serializers.ModelSerializer):
@@ -117,21 +124,52 @@ class InstrumentFilter(serializers.Serializer):
     search = serializers.CharField(required=False, max_length=64)
 
 
+class PriceField(StepField):
+    """A price above zero: a decimal string, or a number, of which the printed digits count."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, bool) or not isinstance(data, str | int | float):
+            raise serializers.ValidationError("A number is expected.")
+        text = repr(data) if isinstance(data, float) else str(data)
+        if not PLAIN_NUMBER.fullmatch(text):
+            raise serializers.ValidationError("A plain decimal number is expected.")
+        value = super().to_internal_value(text)
+        if value <= 0:
+            raise serializers.ValidationError("It must be more than zero.")
+        return value
+
+
+class PastDateField(serializers.DateField):
+    """A day from 1900 on that has come; the context tells `today`."""
+
+    def to_internal_value(self, value: Any) -> dt.date:
+        day: dt.date = super().to_internal_value(value)
+        if day < EARLIEST_DAY:
+            raise serializers.ValidationError(f"Not before {EARLIEST_DAY}.")
+        if day > self.context["today"]:
+            raise serializers.ValidationError("This day has not been yet.")
+        return day
+
+
 class ClosePrice(StrictSerializer):
     """The close of a day."""
 
-    date = serializers.DateField()
-    close = serializers.FloatField(min_value=0)
+    date = PastDateField()
+    close = PriceField()
 
-    def validate_date(self, value: dt.date) -> dt.date:
-        if not EARLIEST_DAY <= value <= dt.date.max - dt.timedelta(days=366):
-            raise serializers.ValidationError(f"Not before {EARLIEST_DAY}.")
-        return value
 
-    def validate_close(self, value: float) -> float:
-        if not math.isfinite(value) or value <= 0:
-            raise serializers.ValidationError("A price is more than zero.")
-        return value
+class DayRange(serializers.Serializer):
+    """`start` ≤ date ≤ `end`, `limit` rows."""
+
+    start = serializers.DateField(required=False, default=None)
+    end = serializers.DateField(required=False, default=None)
+    limit = serializers.IntegerField(required=False, default=500, min_value=1, max_value=ROWS_MAX)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        start, end = attrs["start"], attrs["end"]
+        if start is not None and end is not None and start > end:
+            raise serializers.ValidationError({"end": "`end` must not be before `start`."})
+        return attrs
 
 
 class StoredPrices(serializers.Serializer):
