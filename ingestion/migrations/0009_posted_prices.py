@@ -4,7 +4,6 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-
 # Closes that were entered before they had a table of their own: bars of the source 9, manual.
 COPY_BARS = """
 INSERT INTO ingestion_postedprice (instrument_id, date, close, posted_at)
