@@ -143,12 +143,15 @@ class Transaction(models.Model):
         Instrument, on_delete=models.PROTECT, null=True, related_name="+", help_text="what it becomes, or is spun off"
     )
     quantity = ExactField(null=True)
-    price = ExactField(null=True, help_text="of one unit, in `currency`, or in a `unit`th of it")
-    unit = models.PositiveSmallIntegerField(default=1, help_text="100 where the price is in pence or the like")
+    price = ExactField(null=True, help_text="of one unit, in `currency`")
+    unit = models.PositiveSmallIntegerField(
+        default=1, help_text="how many of `currency` make one of the money that is paid: 100 for pence"
+    )
     amount = ExactField(null=True, help_text="where the row has no quantity and price")
     ratio = ExactField(null=True, help_text="new units for an old one")
     basis_fraction = ExactField(null=True, help_text="the part of the basis that goes with what is spun off, 0 to 1")
     basis = ExactField(null=True, help_text="what the units brought in have cost in all, in `currency`")
+    opened_at = models.DateTimeField(null=True, help_text="when the units brought in were bought")
     cash_in_lieu = ExactField(null=True, help_text="paid for fractions of a unit")
     withholding = ExactField(default=money.ZERO, help_text="the tax kept back of `amount`")
     fee = ExactField(default=money.ZERO)
@@ -157,7 +160,8 @@ class Transaction(models.Model):
     fee_instrument = models.ForeignKey(
         Instrument, on_delete=models.PROTECT, null=True, related_name="+", help_text="the fee is units of this"
     )
-    fee_price = ExactField(null=True, help_text="of one of those units, in the instrument's currency")
+    fee_price = ExactField(null=True, help_text="of one of those units")
+    fee_price_currency = models.CharField(max_length=8, blank=True, help_text="what `fee_price` is in")
     currency = models.CharField(max_length=8)
     fx_rate = ExactField(
         null=True,
