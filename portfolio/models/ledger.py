@@ -1,5 +1,8 @@
 """Portfolios and their ledgers. A ledger's rows are only ever added: here, in the admin and by a trigger below."""
 
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from itertools import starmap
 from typing import Any, Final, NoReturn
 
 from django.conf import settings
@@ -8,6 +11,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from ingestion.models import Instrument
+from ingestion.rest.quoted import MINOR_UNITS
 from portfolio import money, positions
 from portfolio.money import plain
 
@@ -77,6 +81,25 @@ class Portfolio(models.Model):
     def __str__(self) -> str:
         return f"{self.name} ({self.owner})"
 
+    def policy(self) -> positions.Policy:
+        """How its ledger is folded: `fold(portfolio.transactions.entries(), portfolio.policy())`."""
+        changes = [
+            (datetime.combine(change.effective_from, time(), UTC), change.method)
+            for change in self.cost_basis_changes.all()
+        ]
+        return positions.Policy(
+            methods=((None, self.cost_basis_method), *changes),
+            allow_short=self.allow_short,
+            auto_convert=self.auto_convert,
+            base_currency=self.base_currency,
+            equivalents=settings.STABLE_EQUIVALENTS,
+        )
+
+    def method_on(self, day: date) -> str:
+        """The cost basis method in force on a day."""
+        changes = [change.method for change in self.cost_basis_changes.all() if change.effective_from <= day]
+        return changes[-1] if changes else self.cost_basis_method
+
 
 class CostBasisChange(models.Model):
     """From this day on (its midnight UTC), sales of the portfolio are of other units."""
@@ -97,8 +120,8 @@ class CostBasisChange(models.Model):
 
 class TransactionQuerySet(models.QuerySet["Transaction"]):
     def entries(self) -> list[positions.Entry]:
-        """The rows as the pure ledger's values."""
-        return [row.entry() for row in self.order_by("at", "id")]
+        """The rows as the pure ledger's values, in order."""
+        return list(starmap(_entry, self.order_by("at", "id").values_list(*COLUMNS)))
 
     def update(self, **_: Any) -> NoReturn:
         raise AppendOnly
@@ -258,16 +281,64 @@ class Transaction(models.Model):
         raise AppendOnly
 
     def entry(self) -> positions.Entry:
-        return positions.Entry(
-            id=self.pk,
-            type=self.type,
-            at=self.at,
-            currency=self.currency,
-            instrument=self.instrument_id,
-            quantity=self.quantity or money.ZERO,
-            price=self.price or money.ZERO,
-            amount=self.amount or money.ZERO,
-            fee=self.fee,
-            fx_rate=self.fx_rate or money.ONE,
-            reverses=self.reverses_id,
-        )
+        """The row as the pure ledger's value."""
+        return _entry(*(getattr(self, name) for name in COLUMNS))
+
+
+# What an Entry is made of, in the order of `_entry`'s arguments.
+COLUMNS: Final = (
+    "pk", "type", "at", "currency", "instrument_id", "quantity", "price", "unit", "amount", "fx_rate", "fee",
+    "fee_currency", "fee_rate", "fee_instrument_id", "fee_price", "fee_price_currency", "reverses_id",
+    "to_instrument_id", "ratio", "basis_fraction", "cash_in_lieu", "withholding", "basis", "opened_at",
+    "to_currency", "to_amount", "lot_ids",
+)  # fmt: skip
+
+
+def _major(amount: Decimal | None, unit: int) -> Any:
+    """Pence as pounds."""
+    return None if amount is None else money.stored(money.EXACT.divide(amount, unit))
+
+
+def _entry(
+    pk: int, type: str, at: datetime, currency: str, instrument: int | None, quantity: Decimal | None,
+    price: Decimal | None, unit: int, amount: Decimal | None, fx_rate: Decimal | None, fee: Decimal,
+    fee_currency: str, fee_rate: Decimal | None, fee_instrument: int | None, fee_price: Decimal | None,
+    fee_price_currency: str, reverses: int | None, to_instrument: int | None, ratio: Decimal | None,
+    basis_fraction: Decimal | None, cash_in_lieu: Decimal | None, withholding: Decimal, basis: Decimal | None,
+    opened_at: datetime | None, to_currency: str, to_amount: Decimal | None, lot_ids: list[int],
+) -> positions.Entry:  # fmt: skip
+    """A row's columns as a value. Pence become pounds here, but for the price, which stays as it is quoted."""
+    own_fee = fee_currency == currency and fee_instrument is None
+    if unit != 1:
+        currency, _ = MINOR_UNITS[currency]
+        amount, cash_in_lieu, basis, withholding = (_major(x, unit) for x in (amount, cash_in_lieu, basis, withholding))
+        fee = _major(fee, unit) if own_fee else fee
+        fx_rate = None if fx_rate is None else money.stored(money.EXACT.multiply(fx_rate, unit))
+    return positions.Entry(
+        id=pk,
+        type=type,
+        at=at,
+        currency=currency,
+        instrument=instrument,
+        quantity=quantity or money.ZERO,
+        price=price or money.ZERO,
+        unit=unit,
+        amount=amount or money.ZERO,
+        fx_rate=fx_rate or money.ONE,
+        fee=fee,
+        fee_currency=None if own_fee else fee_price_currency or fee_currency,
+        fee_rate=fee_rate or money.ONE,
+        fee_instrument=fee_instrument,
+        fee_price=fee_price or money.ZERO,
+        reverses=reverses,
+        to_instrument=to_instrument,
+        ratio=ratio or money.ONE,
+        basis_fraction=basis_fraction or money.ZERO,
+        cash_in_lieu=cash_in_lieu or money.ZERO,
+        withholding=withholding,
+        basis=basis,
+        opened_at=opened_at,
+        to_currency=to_currency or None,
+        to_amount=to_amount or money.ZERO,
+        lot_ids=tuple(lot_ids),
+    )
