@@ -2,5 +2,18 @@
 
 from portfolio.models.imports import ImportBatch, ImportedRow
 from portfolio.models.ledger import AppendOnly, CostBasisChange, ExactField, Portfolio, Transaction
+from portfolio.models.orders import AccountEpoch, Fill, Order, OrderEvent
 
-__all__ = ["AppendOnly", "CostBasisChange", "ExactField", "ImportBatch", "ImportedRow", "Portfolio", "Transaction"]
+__all__ = [
+    "AccountEpoch",
+    "AppendOnly",
+    "CostBasisChange",
+    "ExactField",
+    "Fill",
+    "ImportBatch",
+    "ImportedRow",
+    "Order",
+    "OrderEvent",
+    "Portfolio",
+    "Transaction",
+]

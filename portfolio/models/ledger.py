@@ -71,6 +71,9 @@ class Portfolio(models.Model):
         default=False, help_text="whether what a row pays or brings in another currency is exchanged at its rate"
     )
     version = models.BigIntegerField(default=0, editable=False)
+    archived_until = models.BigIntegerField(
+        default=0, editable=False, help_text="rows up to this id are of epochs that are over (AccountEpoch)"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = PortfolioQuerySet.as_manager()
@@ -120,8 +123,9 @@ class CostBasisChange(models.Model):
 
 class TransactionQuerySet(models.QuerySet["Transaction"]):
     def entries(self) -> list[positions.Entry]:
-        """The rows as the pure ledger's values, in order."""
-        return list(starmap(_entry, self.order_by("at", "id").values_list(*COLUMNS)))
+        """The rows of the account's present epoch as the pure ledger's values, in order."""
+        present = self.filter(id__gt=models.F("portfolio__archived_until"))
+        return list(starmap(_entry, present.order_by("at", "id").values_list(*COLUMNS)))
 
     def update(self, **_: Any) -> NoReturn:
         raise AppendOnly
