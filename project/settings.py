@@ -476,9 +476,30 @@ PORTFOLIO_PULL_INTERVAL_MS = env.int("PORTFOLIO_PULL_INTERVAL_MS", 250)
 PORTFOLIO_RECONCILE_INTERVAL_S = env.float("PORTFOLIO_RECONCILE_INTERVAL_S", 10.0)
 # What is held is followed by the feeds; a follower that is gone stops asking for it.
 PORTFOLIO_DEMAND_TTL_S = env.float("PORTFOLIO_DEMAND_TTL_S", 60.0)
+# A posted row is told at once, by whoever posted it, where the ledger has so many rows; else by the follower.
+PORTFOLIO_TELL_MAX_ROWS = env.int("PORTFOLIO_TELL_MAX_ROWS", 500)
+# Ledgers that the follower keeps added up, the last used: a new row goes on from there (about 1 kB a row).
+PORTFOLIO_BOOKS_KEPT = env.int("PORTFOLIO_BOOKS_KEPT", 1000)
+# Values each minute are kept for so long, those of each hour for so long, and those of each day for so long; 0: for ever.
+SNAPSHOT_KEEP_MINUTES_DAYS = env.int("SNAPSHOT_KEEP_MINUTES_DAYS", 7)
+SNAPSHOT_KEEP_HOURS_DAYS = env.int("SNAPSHOT_KEEP_HOURS_DAYS", 90)
+SNAPSHOT_KEEP_DAYS_DAYS = env.int("SNAPSHOT_KEEP_DAYS_DAYS", 0)
+# A portfolio in which nothing moves is noted so seldom; a longer silence is a gap.
+SNAPSHOT_IDLE_INTERVAL_S = env.int("SNAPSHOT_IDLE_INTERVAL_S", 3600)
+# Points that one request for a portfolio's history may span.
+HISTORY_MAX_POINTS = env.int("HISTORY_MAX_POINTS", 10_000)
+# The nightly proof asks the follower for so many portfolios at a time, and waits so long for its answer.
+PROOF_CHUNK = env.int("PROOF_CHUNK", 100)
+PROOF_WAIT_S = env.float("PROOF_WAIT_S", 30.0)
+# The follower may know a price so much later than the market.
+PROOF_PRICE_LAG_S = env.float("PROOF_PRICE_LAG_S", 10.0)
 LEDGER_EARLIEST = env.str("LEDGER_EARLIEST", "1900-01-01T00:00:00+00:00")
 # Quote currencies that count one to one as another: a holding priced in USDT is worth as many USD.
 STABLE_EQUIVALENTS = env.dict("STABLE_EQUIVALENTS", default={"USDT": "USD", "USDC": "USD"})
+# How long a dated exchange rate counts where no newer one is known: over weekends and the longest holidays.
+FX_MAX_AGE_DAYS = env.int("FX_MAX_AGE_DAYS", 7)
+# Exchange rates that one request may bring.
+FX_MAX_ROWS = env.int("FX_MAX_ROWS", 10_000)
 
 SIGNAL_INTERVAL_S = env.float("SIGNAL_INTERVAL_S", 5.0)
 # A candle older than this tells of the past: no signal is made of it.
