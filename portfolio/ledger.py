@@ -1,27 +1,50 @@
 """Writing to a ledger: the only file that adds rows. Each post is one transaction under the portfolio's lock."""
 
-from collections.abc import Iterable
-from datetime import datetime
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
-from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from ingestion.models import Instrument
-from portfolio import positions
+from ingestion.rest.quoted import MINOR_UNITS
+from portfolio import currencies, positions
 from portfolio.currencies import same_money
+from portfolio.drafts import Draft, at_par, mistakes, same_kind, stated, times
 from portfolio.models import Portfolio, Transaction
-from portfolio.money import CURRENCIES, EXACT, ONE, ZERO, plain, stored
-from portfolio.positions import BUY, DEPOSIT, DIVIDEND, FEE, REVERSAL, SELL, WITHDRAWAL
+from portfolio.money import EXACT, ZERO, plain, stored
+from portfolio.positions import (
+    BUY,
+    DEPOSIT,
+    DIVIDEND,
+    FEE,
+    FX_CONVERSION,
+    INTEREST,
+    RETURN_OF_CAPITAL,
+    REVERSAL,
+    SELL,
+    TAX,
+    TRANSFER_IN,
+    WITHDRAWAL,
+    Entry,
+)
 from portfolio.topics import publish_on_commit
 
+__all__ = ["Draft", "Refused", "RowsRefused", "post", "post_all", "reverse"]
+
 TRADES: Final = {BUY, SELL}
-FLOWS: Final = {DEPOSIT, WITHDRAWAL}
-# A row that is not stored yet comes after those of its own instant.
-_NEWEST_ID: Final = 2**63 - 1
+# Rows of these types take no units away, nor does their reversal.
+_OF_MONEY: Final = {DEPOSIT, WITHDRAWAL, DIVIDEND, INTEREST, FEE, TAX, FX_CONVERSION}
+_ADDING: Final = {BUY, TRANSFER_IN}
+# What is filled in from the market: posted again, a row may have other ones by now.
+_FILLED_IN: Final = {"fx_rate", "fee_rate", "fee_price", "fee_price_currency", "fee_instrument"}
+_NOT_COPIED: Final = {"id", "portfolio", "type", "reverses", "note", "external_id", "created_at"}
+
+RateOf = Callable[[str, date], Decimal | None]
 
 
 class Refused(Exception):
@@ -32,48 +55,51 @@ class Refused(Exception):
         self.errors = errors
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """A row as it was asked for. What is None is filled in, or refused where the type needs it."""
+class RowsRefused(Exception):
+    """The ledger takes none of the rows. rows: the place of each wrong one, from 0 → its errors by field."""
 
-    type: str
-    at: datetime
-    instrument: Instrument | None = None
-    quantity: Decimal | None = None
-    price: Decimal | None = None
-    amount: Decimal | None = None
-    fee: Decimal | None = None
-    fee_currency: str | None = None
-    currency: str | None = None
-    fx_rate: Decimal | None = None
-    note: str = ""
-    external_id: str | None = None
+    def __init__(self, rows: dict[int, dict[str, str]]) -> None:
+        super().__init__("; ".join(f"row {place}: {errors}" for place, errors in rows.items()))
+        self.rows = rows
 
 
 def post(portfolio: Portfolio, draft: Draft, now: datetime) -> tuple[Transaction, bool]:
-    """Add a row; publish the new value on commit. Returns the row, and whether it is new.
+    """Add a row; have the new value told on commit. Returns the row, and whether it is new.
 
     The same draft with the same `external_id` gives the row that is there already. Raises Refused, and then nothing
     was written.
     """
+    try:
+        return post_all(portfolio, [draft], now)[0]
+    except RowsRefused as refused:
+        raise Refused(**refused.rows[0]) from refused
+
+
+def post_all(portfolio: Portfolio, drafts: Sequence[Draft], now: datetime) -> list[tuple[Transaction, bool]]:
+    """Add all the rows, as `post` does, or none of them. Raises RowsRefused."""
     with transaction.atomic():
-        portfolio = _locked(portfolio)
-        draft = complete(portfolio, draft)
-        if draft.external_id is not None:
-            found = portfolio.transactions.filter(external_id=draft.external_id).first()
-            if found is not None:
-                return _same(found, draft), False
-        if errors := check(portfolio, draft, now):
-            raise Refused(**errors)
-        row = Transaction(portfolio=portfolio, **_columns(draft))
-        if row.type == SELL:
-            _prove(portfolio, row)
-        return _add(portfolio, row), True
+        writer = _Writer(_locked(portfolio), drafts, now)
+        outcomes, refused = [], {}
+        for place, draft in enumerate(drafts):
+            try:
+                outcomes.append(writer.take(draft))
+            except Refused as wrong:
+                refused[place] = wrong.errors
+        if refused:
+            raise RowsRefused(refused)
+        writer.write()
+        places = {row.pk: place for place, (row, new) in enumerate(outcomes) if new}
+        if places:
+            new_rows = [row for row, new in outcomes if new]
+            _prove(writer.portfolio, new_rows, lambda row, errors: RowsRefused({places[row.pk]: errors}))
+            _tell(writer.portfolio, len(places))
+        return outcomes
 
 
 def reverse(row: Transaction, note: str = "") -> Transaction:
     """Undo a row by a second one, so that both count for nothing and both are seen.
 
-    Raises Refused if it is reversed already, is itself a reversal, or if later sales need its units.
+    Raises Refused if it is reversed already, is itself a reversal, or if later rows need its units.
     """
     with transaction.atomic():
         portfolio = _locked(row.portfolio)
@@ -81,120 +107,169 @@ def reverse(row: Transaction, note: str = "") -> Transaction:
             raise Refused(id="A reversal is not reversed; post the row again instead.")
         if Transaction.objects.filter(reverses=row).exists():
             raise Refused(id=f"Transaction {row.pk} is reversed already.")
-        copied = ("instrument", "quantity", "price", "amount", "fee", "fee_currency", "currency", "fx_rate", "at")
+        copied = [field.name for field in Transaction._meta.concrete_fields if field.name not in _NOT_COPIED]
         undoing = Transaction(
             portfolio=portfolio, type=REVERSAL, reverses=row, note=note, **{name: getattr(row, name) for name in copied}
         )
-        if row.type == BUY:
-            _prove(portfolio, undoing)
-        return _add(portfolio, undoing)
+        undoing.save()
+        if row.type not in _OF_MONEY or row.fee_instrument_id is not None:
+            _prove(portfolio, [undoing], lambda _, errors: Refused(id=next(iter(errors.values()))))
+        _tell(portfolio, 1)
+        return undoing
 
 
-def complete(portfolio: Portfolio, draft: Draft) -> Draft:
-    """The draft with its defaults: a trade is in the instrument's currency, all else in the portfolio's."""
-    about = draft.instrument if draft.type in {BUY, SELL, DIVIDEND} else None
-    currency = draft.currency or (about.currency if about else portfolio.base_currency)
-    at_par = same_money(currency, portfolio.base_currency)
-    amount = draft.amount
-    if amount is None and draft.type == DIVIDEND and draft.quantity is not None and draft.price is not None:
-        amount = stored(EXACT.multiply(draft.quantity, draft.price))
-    return msgspec.structs.replace(
+class _Writer:
+    """Rows on their way into one ledger, in one transaction."""
+
+    def __init__(self, portfolio: Portfolio, drafts: Sequence[Draft], now: datetime) -> None:
+        self.portfolio, self.now = portfolio, now
+        self.pending: list[Transaction] = []
+        ids = {draft.external_id for draft in drafts} - {None}
+        rows = portfolio.transactions.filter(external_id__in=ids).select_related("instrument", "to_instrument")
+        self.there: dict[str | None, Transaction] = {row.external_id: row for row in rows} if ids else {}
+        self.rate = functools.cache(self._rate)
+
+    def take(self, draft: Draft) -> tuple[Transaction, bool]:
+        """The row for a draft, yet to be written, or the one that is there; and whether it is new. Raises Refused."""
+        asked = {name for name, _ in stated(draft)}
+        draft = complete(self.portfolio, draft, self.rate)
+        draft = self._fee(draft)
+        if draft.external_id in self.there:
+            return _same(self.there[draft.external_id], draft, asked), False
+        if errors := {**mistakes(self.portfolio, draft, self.now), **self._wrong_lots(draft)}:
+            raise Refused(**errors)
+        row = Transaction(portfolio=self.portfolio, **_columns(draft))
+        self.pending.append(row)
+        if draft.external_id is not None:
+            self.there[draft.external_id] = row
+        return row, True
+
+    def write(self) -> None:
+        rows, self.pending = self.pending, []
+        Transaction.objects.bulk_create(rows, batch_size=1_000)
+
+    def _rate(self, currency: str, day: date) -> Decimal | None:
+        found = currencies.rate_on(currency, self.portfolio.base_currency, day)
+        return None if found is None else found.value
+
+    def _fee(self, draft: Draft) -> Draft:
+        """The fee as cash of a currency, or as units of what is held."""
+        code, currency = draft.fee_currency or str(draft.currency), str(draft.currency)
+        if not draft.fee or draft.fee < 0 or code == currency:
+            return msgspec.structs.replace(draft, fee_currency=code)
+        major, units = MINOR_UNITS.get(code, (code, 1))
+        if major == MINOR_UNITS.get(currency, (currency, 1))[0]:
+            exchanged = stored(EXACT.divide(draft.fee * draft.unit, units))
+            return msgspec.structs.replace(draft, fee=exchanged, fee_currency=currency)
+        self.write()  # what is held may be of rows that came just before
+        payer = _payer(self.portfolio, draft, code)
+        if payer is not None:
+            return _in_kind(draft, payer, code, self.rate)
+        fee = stored(EXACT.divide(draft.fee, units))
+        rate = draft.fee_rate if draft.fee_rate is not None else _known_rate(draft, major, self.rate)
+        return msgspec.structs.replace(draft, fee=fee, fee_currency=major, fee_rate=rate)
+
+    def _wrong_lots(self, draft: Draft) -> dict[str, str]:
+        if not draft.lot_ids or self.portfolio.method_on(draft.at.date()) == Portfolio.CostBasis.SPECIFIC:
+            return {}
+        return {"lot_ids": "Lots are named only where the portfolio's `cost_basis_method` is `specific`."}
+
+
+def complete(portfolio: Portfolio, draft: Draft, rate: RateOf) -> Draft:
+    """The draft with its defaults: what is about an instrument is in its currency, all else in the portfolio's.
+
+    rate: units of the portfolio's currency for one of a currency on a day, None where nobody knows. The fee's
+    own currency is left as it is.
+    """
+    currency = draft.currency or (draft.instrument.currency if draft.instrument else portfolio.base_currency)
+    draft = msgspec.structs.replace(
         draft,
         currency=currency,
-        amount=amount,
+        unit=MINOR_UNITS.get(currency, (currency, 1))[1],
+        amount=_amount(draft),
+        to_amount=_received(draft),
         fee=draft.fee if draft.fee is not None else ZERO,
-        fee_currency=draft.fee_currency or currency,
-        fx_rate=ONE if draft.fx_rate is None and at_par else draft.fx_rate,
+    )
+    if draft.fx_rate is not None:
+        return draft
+    return msgspec.structs.replace(draft, fx_rate=_own_rate(portfolio, draft) or rate(currency, draft.at.date()))
+
+
+def _amount(draft: Draft) -> Decimal | None:
+    """A payment may be stated per unit."""
+    if draft.amount is None and draft.type in {DIVIDEND, RETURN_OF_CAPITAL}:
+        return times(draft.quantity, draft.price)
+    return draft.amount
+
+
+def _received(draft: Draft) -> Decimal | None:
+    """What a conversion brings: stated, or by its price."""
+    if draft.type != FX_CONVERSION or draft.to_amount is not None:
+        return draft.to_amount
+    price = draft.price if draft.price is not None else draft.ratio
+    return draft.quantity if draft.quantity is not None else times(draft.amount, price)
+
+
+def _own_rate(portfolio: Portfolio, draft: Draft) -> Decimal | None:
+    """The rate that the row itself tells: of one money to itself, or of a conversion into the portfolio's currency."""
+    currency, base = str(draft.currency), portfolio.base_currency
+    if (parity := at_par(currency, base)) is not None:
+        return parity
+    converts = draft.type == FX_CONVERSION and draft.to_currency and same_money(draft.to_currency, base)
+    if converts and draft.amount and draft.to_amount and draft.amount > 0 and draft.to_amount > 0:
+        return stored(EXACT.divide(draft.to_amount, draft.amount)) or None
+    return None
+
+
+def _known_rate(draft: Draft, currency: str, rate: RateOf) -> Decimal | None:
+    """The rate of the fee's currency: the row's own where that is the same money."""
+    if same_kind(currency, str(draft.currency)) and draft.fx_rate is not None:
+        return stored(EXACT.multiply(draft.fx_rate, draft.unit))
+    return rate(currency, draft.at.date())
+
+
+def _payer(portfolio: Portfolio, draft: Draft, code: str) -> Instrument | None:
+    """The instrument whose units pay a fee in `code`: what is traded, or what is held, of that name or base asset."""
+    names = Q(symbol=code) | Q(symbol__startswith=f"{code}-", kind=Instrument.Kind.CRYPTO)
+    traded = draft.instrument if draft.type in TRADES else None
+    if traded is not None and (traded.symbol == code or traded.symbol.startswith(f"{code}-")):
+        return traded
+    for found in Instrument.objects.filter(names).order_by("symbol"):
+        entries = [entry for entry in _entries_about(portfolio, {found.id}) if entry.at <= draft.at]
+        if entries and positions.fold(entries, portfolio.policy()).held.get(found.id):
+            return found
+    return None
+
+
+def _in_kind(draft: Draft, payer: Instrument, code: str, rate: RateOf) -> Draft:
+    """The fee as a disposal of units of `payer`, at the price given, or the trade's own."""
+    major, units = MINOR_UNITS.get(payer.currency, (payer.currency, 1))
+    price = draft.fee_price
+    if price is None and payer == draft.instrument:
+        price = draft.price
+    return msgspec.structs.replace(
+        draft,
+        fee_currency=code,
+        fee_instrument=payer,
+        fee_price=None if price is None else stored(EXACT.divide(price, units)),
+        fee_price_currency=major,
+        fee_rate=draft.fee_rate if draft.fee_rate is not None else _known_rate(draft, major, rate),
     )
 
 
-def check(portfolio: Portfolio, draft: Draft, now: datetime) -> dict[str, str]:
-    """What is wrong with a completed draft, by field; empty when nothing is."""
-    checks = (*_time(draft, now), *_currencies(portfolio, draft), *_numbers(draft))
-    errors: dict[str, str] = {}
-    for field, wrong in checks:
-        errors.setdefault(field, wrong)
-    return errors
-
-
-def _time(draft: Draft, now: datetime) -> Iterable[tuple[str, str]]:
-    if draft.at > now:
-        yield "at", "This is in the future."
-    if draft.at < datetime.fromisoformat(settings.LEDGER_EARLIEST):
-        yield "at", f"A ledger starts no earlier than {settings.LEDGER_EARLIEST[:10]}."
-
-
-def _currencies(portfolio: Portfolio, draft: Draft) -> Iterable[tuple[str, str]]:
-    currency, fee_currency, base = str(draft.currency), str(draft.fee_currency), portfolio.base_currency
-    if currency not in CURRENCIES:
-        yield "currency", f"“{currency}” is no currency known here (codes are upper-case, as USD)."
-    elif draft.type in {BUY, SELL} and draft.instrument and not same_money(currency, draft.instrument.currency):
-        yield "currency", f"{draft.instrument} is priced in {draft.instrument.currency}, not in {currency}."
-    if not same_money(fee_currency, currency):
-        yield "fee_currency", f"The fee must be in the row's own currency, {currency}; post another one as a FEE."
-    if draft.fx_rate is None:
-        yield "fx_rate", f"Needed: how many {base} one {currency} was on that day."
-    elif draft.fx_rate <= 0:
-        yield "fx_rate", "It must be above 0."
-    elif same_money(currency, base) and draft.fx_rate != ONE:
-        yield "fx_rate", f"{currency} in a {base} portfolio counts one to one."
-
-
-def _numbers(draft: Draft) -> Iterable[tuple[str, str]]:
-    yield from _trade(draft) if draft.type in TRADES else _payment(draft)
-    if draft.fee is not None and draft.fee < 0:
-        yield "fee", "It can't be negative."
-    if draft.type == FEE and draft.fee:
-        yield "fee", "A FEE row states its fee as `amount`."
-
-
-def _trade(draft: Draft) -> Iterable[tuple[str, str]]:
-    if draft.instrument is None:
-        yield "symbol", f"A {draft.type} needs one."
-    if draft.quantity is None:
-        yield "quantity", f"A {draft.type} needs one."
-    elif draft.quantity <= 0:
-        yield "quantity", "It must be above 0."
-    if draft.price is None:
-        yield "price", f"A {draft.type} needs one: the price of one unit."
-    elif draft.price < 0:
-        yield "price", "It can't be negative."
-    if draft.amount is not None:
-        yield "amount", f"A {draft.type} has none: it follows from quantity and price."
-
-
-def _payment(draft: Draft) -> Iterable[tuple[str, str]]:
-    if draft.amount is None:
-        yield "amount", f"A {draft.type} needs one."
-    elif draft.amount <= 0:
-        yield "amount", "It must be above 0."
-    if draft.type == DIVIDEND and draft.instrument is None:
-        yield "symbol", "A DIVIDEND needs one."
-    if draft.type in FLOWS and draft.instrument is not None:
-        yield "symbol", f"A {draft.type} is of cash and has none."
-    yield from _per_unit(draft)
-
-
-def _per_unit(draft: Draft) -> Iterable[tuple[str, str]]:
-    """A dividend may be stated per unit; nothing else that is paid has a quantity or a price."""
-    if draft.type != DIVIDEND:
-        for name in ("quantity", "price"):
-            if getattr(draft, name) is not None:
-                yield name, f"A {draft.type} has none."
-    elif draft.quantity is not None and draft.price is not None:
-        if draft.quantity < 0 or draft.price < 0:
-            yield "quantity" if draft.quantity < 0 else "price", "It can't be negative."
-        elif draft.amount != stored(EXACT.multiply(draft.quantity, draft.price)):
-            yield "amount", "It differs from quantity × price."
-
-
 def _columns(draft: Draft) -> dict[str, Any]:
-    return msgspec.structs.asdict(draft)
+    """A trade's amount follows from its quantity and price, and isn't kept beside them."""
+    columns = msgspec.structs.asdict(draft) | {"withholding": draft.withholding or ZERO}
+    return columns | {"amount": None} if draft.type in TRADES else columns
 
 
-def _same(found: Transaction, draft: Draft) -> Transaction:
+def _same(found: Transaction, draft: Draft, asked: set[str]) -> Transaction:
     """The row that was posted under this external_id before. Raises Refused when it says something else."""
-    different = [name for name, value in _columns(draft).items() if getattr(found, name) != value]
+    different = [
+        name
+        for name, value in _columns(draft).items()
+        if (name in asked or name not in _FILLED_IN) and getattr(found, name) != value
+    ]
     if different:
         raise Refused(
             external_id=f"Transaction {found.pk} has it already, with another {', '.join(sorted(different))}."
@@ -202,22 +277,91 @@ def _same(found: Transaction, draft: Draft) -> Transaction:
     return found
 
 
-def _prove(portfolio: Portfolio, row: Transaction) -> None:
-    """With `row`, no sale of its instrument, at whatever time, is of more than was held then. Raises Refused."""
-    rows = portfolio.transactions.filter(instrument=row.instrument)
-    candidate = msgspec.structs.replace(row.entry(), id=_NEWEST_ID)
+# --- Proof ------------------------------------------------------------------------------------------------------------
+
+
+def _prove(
+    portfolio: Portfolio, rows: Sequence[Transaction], refusal: Callable[[Transaction, dict[str, str]], Exception]
+) -> None:
+    """With `rows` in it, the ledger never gives away more than was held. Raises `refusal` of the row at fault.
+
+    Only what the rows touch is folded: their instruments, and what these came from or became.
+    """
+    touched = [row for row in rows if _may_lack(row)]
+    ids = {pk for row in touched for pk in (row.instrument_id, row.fee_instrument_id) if pk is not None}
+    if not ids:
+        return
     try:
-        positions.fold([*rows.entries(), candidate])
+        positions.fold(_entries_about(portfolio, ids), portfolio.policy())
     except positions.NotEnoughUnits as lacking:
-        symbol = row.instrument.symbol if row.instrument else ""
-        raise Refused(
-            **{
-                "id" if row.type == REVERSAL else "quantity": (
-                    f"{plain(lacking.held)} {symbol} held on {lacking.at:%Y-%m-%d %H:%M:%S} UTC,"
-                    f" too few to sell {plain(lacking.wanted)}."
-                )
-            }
-        ) from lacking
+        row = _at_fault(touched, lacking.instrument, lacking.at)
+        raise refusal(row, _lacking(row, lacking)) from lacking
+    except positions.UnknownLot as unknown:
+        row = _at_fault(touched, unknown.instrument, unknown.at)
+        why = f"Transaction {unknown.lot_id} opened no lot that is open on {unknown.at:%Y-%m-%d %H:%M:%S} UTC."
+        raise refusal(row, {"lot_ids": why}) from unknown
+
+
+def _may_lack(row: Transaction) -> bool:
+    if row.fee_instrument_id is not None:
+        return True
+    return row.type not in _OF_MONEY and (row.type not in _ADDING or bool(row.lot_ids))
+
+
+def _at_fault(rows: Sequence[Transaction], instrument: int, at: datetime) -> Transaction:
+    """The row itself that lacks units, or the new one that takes them from an older one."""
+    of_it = [row for row in rows if instrument in (row.instrument_id, row.to_instrument_id, row.fee_instrument_id)]
+    return next((row for row in of_it if row.at == at), (of_it or rows)[-1])
+
+
+def _lacking(row: Transaction, lacking: positions.NotEnoughUnits) -> dict[str, str]:
+    pays_fee = row.fee_instrument_id == lacking.instrument != row.instrument_id
+    field = "fee" if pays_fee else "quantity" if row.quantity is not None else "symbol"
+    symbol = Instrument.objects.get(pk=lacking.instrument).symbol
+    held = "in the lots named" if isinstance(lacking, positions.NotEnoughInLots) else "held"
+    return {
+        field: (
+            f"{plain(lacking.held)} {symbol} {held} on {lacking.at:%Y-%m-%d %H:%M:%S} UTC,"
+            f" too few to {'pay' if pays_fee else 'sell'} {plain(lacking.wanted)}."
+        )
+    }
+
+
+def _entries_about(portfolio: Portfolio, instruments: Iterable[int]) -> list[Entry]:
+    """All that ever happened to the units of `instruments`, and of those that they came from or became."""
+    ids = _linked(portfolio, instruments)
+    rows = portfolio.transactions.filter(Q(instrument__in=ids) | Q(fee_instrument__in=ids))
+    return [_apart(entry, ids) for entry in rows.entries()]
+
+
+def _linked(portfolio: Portfolio, instruments: Iterable[int]) -> set[int]:
+    links = portfolio.transactions.filter(to_instrument__isnull=False).order_by()
+    pairs = set(links.values_list("instrument_id", "to_instrument_id").distinct())
+    linked: set[int] = set()
+    ahead = set(instruments)
+    while ahead:
+        linked |= ahead
+        ahead = {one for pair in pairs for one in pair if linked & set(pair)} - linked
+    return linked
+
+
+def _apart(entry: Entry, ids: set[int]) -> Entry:
+    """The part of a row that is about `ids`: a fee in units of another instrument is not, or it is all there is."""
+    if entry.fee_instrument is None or (entry.instrument in ids and entry.fee_instrument in ids):
+        return entry
+    if entry.instrument in ids:
+        return msgspec.structs.replace(entry, fee=ZERO, fee_instrument=None, fee_currency=None)
+    return Entry(
+        id=entry.id,
+        type=REVERSAL if entry.reverses is not None else SELL,
+        at=entry.at,
+        currency=entry.fee_currency or entry.currency,
+        instrument=entry.fee_instrument,
+        quantity=entry.fee,
+        price=entry.fee_price,
+        fx_rate=entry.fee_rate,
+        reverses=entry.reverses,
+    )
 
 
 def _locked(portfolio: Portfolio) -> Portfolio:
@@ -225,8 +369,6 @@ def _locked(portfolio: Portfolio) -> Portfolio:
     return Portfolio.objects.select_for_update().get(pk=portfolio.pk)
 
 
-def _add(portfolio: Portfolio, row: Transaction) -> Transaction:
-    row.save()
-    Portfolio.objects.filter(pk=portfolio.pk).update(version=F("version") + 1)
+def _tell(portfolio: Portfolio, rows: int) -> None:
+    Portfolio.objects.filter(pk=portfolio.pk).update(version=F("version") + rows)
     publish_on_commit(portfolio.pk)
-    return row

@@ -31,7 +31,7 @@ def test_a_row_is_completed_from_the_instrument_and_the_portfolio(post, eth):
         ("DEPOSIT", {"amount": "-5"}, {"amount"}),
         ("DEPOSIT", {"amount": "5", "quantity": "1"}, {"quantity"}),
         ("DEPOSIT", {"amount": "5", "currency": "XXX", "fx_rate": "1"}, {"currency"}),
-        ("DEPOSIT", {"amount": "5", "currency": "GBp", "fx_rate": "1"}, {"currency"}),
+        ("DEPOSIT", {"amount": "5", "currency": "gbp", "fx_rate": "1"}, {"currency"}),
         ("DEPOSIT", {"amount": "5", "currency": "EUR"}, {"fx_rate"}),
         ("DEPOSIT", {"amount": "5", "fx_rate": "1.1"}, {"fx_rate"}),
         ("DEPOSIT", {"amount": "5", "fee": "-1"}, {"fee"}),
