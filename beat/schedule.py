@@ -73,6 +73,8 @@ def entries() -> list[Entry]:
         Entry("ingestion.keep_calendars", "ingestion.keep_calendars", at=At(minute="37"), expire_s=3000),
         every(settings.WATCHLIST_INTERVAL_S, "ingestion.want_watched", queue=queues.POLLING),
         Entry("ingestion.refresh_instruments", "ingestion.refresh_instruments", at=At("41", "3"), expire_s=36_000),
+        Entry("portfolio.keep_snapshots", "portfolio.keep_snapshots", at=At(minute="13"), expire_s=3000),
+        Entry("portfolio.prove", "portfolio.prove", at=At(minute="17", hour="3"), expire_s=36_000),
         Entry("streaming.tidy", "streaming.tidy", at=At(minute="29"), expire_s=3000),
         Entry("worker.tidy", "worker.tidy", at=At(minute="23"), expire_s=3000),
         *(

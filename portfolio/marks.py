@@ -1,26 +1,62 @@
-"""The latest prices as the ledger sees them: exact decimals, with their age."""
+"""The latest prices as the ledger sees them: exact decimals, with their age and what the day counts from."""
 
-from collections.abc import Iterable
+import datetime as dt
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Final, NamedTuple
 
-from ingestion import latest
+import msgspec
+
+from ingestion import calendar, latest, markets, sessions
 from ingestion.models import Instrument
+from ingestion.store import to_datetime, to_us
 from portfolio import currencies, positions, valuation
 from portfolio.models import Portfolio
-from portfolio.valuation import Holding, Mark
+from portfolio.valuation import Held, Holding, Mark
+
+DAY: Final = dt.timedelta(days=1)
+# What trades round the clock has no close: its day is the last 24 hours.
+ROLLING: Final = frozenset({calendar.ALWAYS, calendar.FX_WEEK})
+
+
+class Day(NamedTuple):
+    """Where an instrument's day begins: its previous session's close, in time and price (None: nobody knows)."""
+
+    since: datetime
+    close: Decimal | None
 
 
 def value_portfolio(portfolio: Portfolio, now: datetime) -> valuation.Valuation:
     """The portfolio's value now, from its whole ledger."""
-    return value_book(positions.fold(portfolio.transactions.entries()), portfolio.base_currency, now)
+    return value_book(
+        positions.fold(portfolio.transactions.entries(), portfolio.policy()), portfolio.base_currency, now
+    )
 
 
-def value_book(book: positions.Book, base: str, now: datetime) -> valuation.Valuation:
+def value_book(book: Held, base: str, now: datetime) -> valuation.Valuation:
     """A book at the latest prices and rates, in `base`."""
-    known = holdings(book.held)
-    rates = currencies.rates(base, {*book.cash, *(holding.currency for holding in known.values())})
-    return valuation.value(book, known, marks(book.held, now), rates, now)
+    ids = instruments(book, now)
+    known = holdings(ids)
+    rates, stale = rates_of(base, moneys(book, known), now)
+    return valuation.value(book, known, marks(ids, now), rates, now, stale)
+
+
+def rates_of(base: str, wanted: Iterable[str], now: datetime) -> tuple[dict[str, Decimal], dict[str, str]]:
+    """Units of `base` for one of each currency, and why some of them are old."""
+    found = currencies.present_rates(base, wanted, now)
+    stale = {c: f"The rate of {c} is of {rate.day}." for c, rate in found.items() if rate.stale}
+    return {currency: rate.value for currency, rate in found.items()}, stale
+
+
+def instruments(book: Held, now: datetime) -> set[int]:
+    """Those whose prices a book's valuation needs: what is held, and what was until a moment ago."""
+    return {*book.held, *valuation.by_instrument(valuation.recent(book.movements, now))}
+
+
+def moneys(book: Held, known: Mapping[int, Holding]) -> set[str]:
+    """The currencies whose rates it needs."""
+    return {*book.cash, *(holding.currency for holding in known.values())}
 
 
 def holdings(ids: Iterable[int]) -> dict[int, Holding]:
@@ -29,18 +65,47 @@ def holdings(ids: Iterable[int]) -> dict[int, Holding]:
     return {row.id: Holding(row.symbol, row.currency) for row in rows}
 
 
-def marks(ids: Iterable[int], now: datetime) -> dict[int, Mark]:
-    """The latest price of each; those that have none are missing."""
-    return {instrument: mark(found) for instrument, found in latest.get(ids, int(now.timestamp() * 1e6)).items()}
+def marks(ids: Iterable[int], now: datetime, days: Mapping[int, Day] | None = None) -> dict[int, Mark]:
+    """The latest price of each, else its last known close; those that have neither are missing.
+
+    days: what their days count from, where the caller has it from `days` already.
+    """
+    ids = list(ids)
+    found = {instrument: mark(told) for instrument, told in latest.get(ids, to_us(now)).items()}
+    known = days if days is not None else days_of(found, now)
+    return {i: _counting(mark, known.get(i), now) for i, mark in found.items()}
 
 
 def mark(found: latest.Latest) -> Mark:
     """`Decimal(str(price))`: the digits that were printed, not the binary number's."""
     assert found.price is not None, "latest.get leaves out what has no price"
+    price = Decimal(str(found.price))
     return Mark(
-        price=Decimal(str(found.price)),
-        # A difference of two floats: its digits past the twelfth are noise.
-        change=None if found.change is None else Decimal(f"{found.change:.12g}"),
-        stale=found.quality in (latest.STALE, latest.SUSPECT),
+        price=price,
         time=datetime.fromtimestamp(found.time_us / 1_000_000, UTC),
+        quality=found.quality,
+        # A difference of two floats: its digits past the twelfth are noise.
+        previous=None if found.change is None else price - Decimal(f"{found.change:.12g}"),
     )
+
+
+def days_of(ids: Iterable[int], now: datetime) -> dict[int, Day]:
+    """The previous closes of what trades in sessions: docs/accounting.md, "The day". The others are missing."""
+    sessions_of = {i: _previous_session(markets.of(i).calendar, now) for i in ids}
+    return {i: Day(to_datetime(s.close_us), None) for i, s in sessions_of.items() if s is not None}
+
+
+def _previous_session(name: str, now: datetime) -> calendar.Session | None:
+    """The session before the newest that has opened; None for what trades round the clock."""
+    if name in ROLLING:
+        return None
+    known, now_us = sessions.calendars(), to_us(now)
+    close_us = known.previous_close_us(name, now_us)
+    return None if close_us is None else known.last_session(name, close_us - 1)
+
+
+def _counting(mark: Mark, day: Day | None, now: datetime) -> Mark:
+    """The mark with what its day counts from. A price from before that has not moved since."""
+    since = day.since if day else now - DAY
+    told = (day.close if day else None) or mark.previous
+    return msgspec.structs.replace(mark, previous=mark.price if mark.time <= since else told, since=since)

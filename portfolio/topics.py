@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import msgspec
 import redis
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -48,12 +49,13 @@ class Revalued(msgspec.Struct, frozen=True):
     name: str
     version: int
     worth: valuation.Valuation
+    figures: Mapping[str, valuation.Figures] | None = None  # of its positions, where they are kept
 
     def message(self) -> Message:
         return Message(
-            topic=f"portfolio:{self.portfolio_id}",
+            topic=topic_of(self.portfolio_id),
             type="portfolio_update",
-            data=valuation.payload(self.portfolio_id, self.name, self.worth),
+            data=valuation.payload(self.portfolio_id, self.name, self.worth, self.figures),
             at_us=to_us(self.worth.as_of),
         )
 
@@ -71,7 +73,7 @@ class PortfolioTopic(topics.Topic):
             raise topics.SignInNeeded(name, "Sign in to see a portfolio.")
         if _find(key, user) is None:
             raise topics.NotYours(name, f"You have no portfolio “{key}”.")
-        return Address(topic=f"portfolio:{int(key)}", name=name)
+        return Address(topic=topic_of(int(key)), name=name)
 
     def keys(self, user: Any) -> list[str]:
         return [str(pk) for pk in Portfolio.objects.visible_to(user).values_list("pk", flat=True)]
@@ -95,15 +97,21 @@ def revalue(portfolio: Portfolio, now: datetime) -> Revalued:
     return Revalued(portfolio.pk, portfolio.name, portfolio.version, marks.value_portfolio(portfolio, now))
 
 
-def publish_values(values: Sequence[Revalued]) -> int:
-    """Tell the owners, leaving out what is older than what they were told already. Returns how many were told."""
+def topic_of(portfolio_id: int) -> str:
+    return f"portfolio:{portfolio_id}"
+
+
+def publish_values(values: Sequence[Revalued]) -> list[int]:
+    """Tell the owners, leaving out what is older than what they were told already. Returns the ids of who was told."""
     if not values:
-        return 0
+        return []
     arguments: list[int] = []
     for value in values:
         arguments += [value.portfolio_id, value.version, to_us(value.worth.as_of)]
     won = client().eval(_CLAIM, 1, key("portfolio", "told"), *map(str, arguments))
-    return publish([value.message() for value, newer in zip(values, won, strict=True) if newer])
+    told = [value for value, newer in zip(values, won, strict=True) if newer]
+    published = publish([value.message() for value in told])
+    return [value.portfolio_id for value in told] if published else []
 
 
 def publish_on_commit(portfolio_id: int) -> None:
@@ -113,13 +121,16 @@ def publish_on_commit(portfolio_id: int) -> None:
 
 def _posted(portfolio_id: int) -> None:
     try:
-        client().incr(postings_key())
-        publish_values([revalue(Portfolio.objects.get(pk=portfolio_id), timezone.now())])
+        client().sadd(posted_key(), portfolio_id)
+        portfolio = Portfolio.objects.get(pk=portfolio_id)
+        # Nobody's request waits for a long ledger to be added up: its follower goes on from where it stands.
+        if portfolio.version <= settings.PORTFOLIO_TELL_MAX_ROWS:
+            publish_values([revalue(portfolio, timezone.now())])
     except redis.RedisError as error:
         # The row is in the ledger; `portfolio.follow` finds it when Redis is back.
         logger.warning("portfolio %d: its new value was not published: %s", portfolio_id, error)
 
 
-def postings_key() -> str:
-    """Counts the rows posted to any ledger: a hint that versions have moved."""
-    return key("portfolio", "postings")
+def posted_key() -> str:
+    """The portfolios to whose ledgers something was posted, until the follower has seen it: a hint."""
+    return key("portfolio", "posted")

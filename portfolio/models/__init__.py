@@ -3,17 +3,22 @@
 from portfolio.models.imports import ImportBatch, ImportedRow
 from portfolio.models.ledger import AppendOnly, CostBasisChange, ExactField, Portfolio, Transaction
 from portfolio.models.orders import AccountEpoch, Fill, Order, OrderEvent
+from portfolio.models.snapshots import DaySnapshot, HourSnapshot, MinuteSnapshot, Proof
 
 __all__ = [
     "AccountEpoch",
     "AppendOnly",
     "CostBasisChange",
+    "DaySnapshot",
     "ExactField",
     "Fill",
+    "HourSnapshot",
     "ImportBatch",
     "ImportedRow",
+    "MinuteSnapshot",
     "Order",
     "OrderEvent",
     "Portfolio",
+    "Proof",
     "Transaction",
 ]

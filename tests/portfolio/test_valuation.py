@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -21,8 +21,9 @@ def book(cash="1000", **held):
     return made
 
 
-def mark(price, change=None, stale=False):
-    return Mark(Decimal(price), None if change is None else Decimal(change), stale, NOW)
+def mark(price, change=None, quality=valuation.LIVE):
+    previous = None if change is None else Decimal(price) - Decimal(change)
+    return Mark(Decimal(price), NOW, quality, previous, NOW - timedelta(days=1))
 
 
 def test_value_is_holdings_at_their_prices_and_cash():
@@ -53,8 +54,9 @@ def test_cash_without_a_rate_is_left_out_and_said():
 
 
 def test_an_old_price_counts_and_is_said_to_be_old():
-    worth = valuation.value(book(btc=("1", "1")), HOLDINGS, {1: mark("5", stale=True)}, ONE, NOW)
-    assert (worth.market_value, worth.stale) == (5, ["BTC-USD"])
+    worth = valuation.value(book(btc=("1", "1")), HOLDINGS, {1: mark("5", quality=valuation.LATE)}, ONE, NOW)
+    assert (worth.market_value, worth.late) == (5, True)
+    assert worth.stale == {"BTC-USD": "There is no newer price: of 2026-11-21 12:00:00 UTC, 0 s old."}
 
 
 def test_the_payload_has_numbers_and_the_same_exactly():
@@ -95,4 +97,4 @@ def test_an_old_price_is_stale(portfolio, post, btc, say):
     post("BUY", btc, quantity="1", price="100")
     say(btc, 110.0, age_s=3600)
     worth = marks.value_portfolio(portfolio, datetime.now(UTC))
-    assert (worth.stale, worth.market_value) == (["BTC-USD"], 110)
+    assert (list(worth.stale), worth.market_value) == (["BTC-USD"], 110)
