@@ -22,7 +22,7 @@ AVERAGE: Final = "average"
 SPECIFIC: Final = "specific"
 
 
-class Lot(msgspec.Struct, frozen=True, kw_only=True):
+class Lot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Units of one instrument that were opened together.
 
     id: of the ledger's row that opened it; sub: 0, 1, … where one row opened several. opened_at stays what it was
@@ -40,7 +40,7 @@ class Lot(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
 
 
-class Disposal(msgspec.Struct, frozen=True, kw_only=True):
+class Disposal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A lot, or a part of one, that was closed by the row `entry_id`.
 
     quantity: the units closed, negative where a short was covered, 0 where only money came back. A short's proceeds

@@ -118,6 +118,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     def method_at(self, at: datetime) -> str:
         """The method in force at that time."""
+        if len(self.methods) == 1:
+            return self.methods[0][1]
         return next((method for since, method in reversed(self.methods) if since is None or since <= at), AVERAGE)
 
     def at_par(self, one: str, other: str) -> bool:
@@ -130,7 +132,7 @@ DEFAULT_POLICY: Final = Policy()
 Kind = Literal["trade", "flow", "income", "fee", "tax", "transfer", "action", "fx"]
 
 
-class Movement(msgspec.Struct, frozen=True, kw_only=True):
+class Movement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One change of units or of cash; a row makes one or several, and together they are all that ever moved.
 
     quantity: change of units; cash: change of the cash in `currency`, fees deducted; external: it crosses the
@@ -152,7 +154,7 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True):
     basis: Decimal = ZERO
 
 
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True, gc=False):
     """What is held of one instrument. Costs hold the buying fees; `…_base` is at the rates of the trades' days."""
 
     quantity: Decimal = ZERO
@@ -334,8 +336,9 @@ def _receive(book: Book, entry: Entry, lot: Lot, lot_ids: tuple[int, ...] = ()) 
     if not lot.quantity:  # too few to be written down; their cost must not be lost
         _gain(book, entry, lot, -lot.cost, -lot.cost_base)
         return
-    if holding.currency is not None and book.policy.at_par(holding.currency, lot.currency):
-        lot = _in_currency(book, entry, lot, holding.currency)
+    currency = holding.currency
+    if currency not in (None, lot.currency) and book.policy.at_par(str(currency), lot.currency):
+        lot = _in_currency(book, entry, lot, str(currency))
     against = min(abs(lot.quantity), abs(holding.quantity)) if holding.quantity * lot.quantity < 0 else ZERO
     if against:
         _check_lots(entry, holding, lot.instrument, against, lot_ids)
