@@ -48,7 +48,28 @@ PROBLEMS_SHOWN: Final = 20
 HISTORY_EARLIEST: Final = "1962-01-01T00:00:00+00:00"
 # The euro's first day.
 RATES_EARLIEST: Final = "1999-01-04T00:00:00+00:00"
+# One at a time for each instrument: the second statement sees what was covered by whoever had the lock before.
+_COVER: Final = """
+SELECT pg_advisory_xact_lock(%(lock)s, %(turn)s);
+WITH touching AS (
+    DELETE FROM ingestion_coverage
+    WHERE instrument_id IS NOT DISTINCT FROM %(instrument)s AND provider = %(provider)s AND kind = %(kind)s
+      AND start <= %(end)s AND "end" >= %(start)s
+    RETURNING start, "end"
+)
+INSERT INTO ingestion_coverage (instrument_id, provider, kind, start, "end")
+SELECT %(instrument)s, %(provider)s, %(kind)s, least(%(start)s, min(start)), greatest(%(end)s, max("end")) FROM touching
+"""
 Status = BackfillChunk.Status
+_CHUNK: Final = [field.attname for field in BackfillChunk._meta.concrete_fields]
+# Of two workers one hits. Comes back with the chunk, and with what its job is by now.
+_CLAIM: Final = f"""
+UPDATE ingestion_backfillchunk AS c SET status = 'running', alive_at = %(now)s, attempts = attempts + 1
+FROM ingestion_backfill b JOIN worker_job j ON j.id = b.job_id
+WHERE b.id = %(backfill)s AND c.backfill_id = b.id AND c.number = %(number)s AND c.status = 'waiting'
+  AND (c.not_before IS NULL OR c.not_before <= %(now)s)
+RETURNING {", ".join(f'c."{name}"' for name in _CHUNK)}, j.status, j.updated_at
+"""  # noqa: S608 - our own columns' names
 ENDED: Final = (Status.DONE, Status.FAILED, Status.CANCELLED)
 
 
@@ -131,15 +152,12 @@ def cover(instrument_id: int | None, provider: str, kind: str, span: Span) -> No
 
     instrument_id: None for exchange rates, which are of no instrument.
     """
-    with connection.cursor() as cursor:  # one at a time for each instrument
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, instrument_id or 0])
-    start, end = to_datetime(span.from_us), to_datetime(span.until_us)
-    rows = _coverage(instrument_id, provider, kind)
-    touching = rows.filter(start__lte=end, end__gte=start)
-    for old_start, old_end in touching.values_list("start", "end"):
-        start, end = min(start, old_start), max(end, old_end)
-    touching.delete()
-    Coverage.objects.create(instrument_id=instrument_id, provider=provider, kind=kind, start=start, end=end)
+    given = {
+        "lock": _LOCK, "turn": instrument_id or 0, "instrument": instrument_id, "provider": provider, "kind": kind,
+        "start": to_datetime(span.from_us), "end": to_datetime(span.until_us),
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(_COVER, given)
 
 
 # --- Planning -------------------------------------------------------------------------------------------------
@@ -423,7 +441,6 @@ def work(row: Backfill, number: int) -> bool:
     chunk = _claim(row, number)
     if chunk is None:
         return False
-    row.job.refresh_from_db()
     if row.job.status != Job.Status.RUNNING:
         _leave(chunk, status=Status.CANCELLED)
         return False
@@ -433,8 +450,16 @@ def work(row: Backfill, number: int) -> bool:
         logger.info("%s was taken by another, or cancelled", chunk)
     except history.FAILURES as error:
         _failed(chunk, error)
-    conclude(row)
+    if _is_due_to_tell(row):
+        conclude(row)
     return True
+
+
+def _is_due_to_tell(row: Backfill) -> bool:
+    """Whether it is time to count its chunks: once in a while, and at the end."""
+    silent_s = (timezone.now() - row.job.updated_at).total_seconds()
+    unfinished = row.chunks.filter(status__in=(Status.WAITING, Status.RUNNING))
+    return silent_s >= settings.BACKFILL_TELL_INTERVAL_S or not unfinished.exists()
 
 
 def next_due(row: Backfill) -> int | None:
@@ -445,10 +470,13 @@ def next_due(row: Backfill) -> int | None:
 
 def _claim(row: Backfill, number: int) -> BackfillChunk | None:
     now = timezone.now()
-    hit = _due(row).filter(number=number).order_by()
-    if hit.update(status=Status.RUNNING, alive_at=now, attempts=F("attempts") + 1) != 1:
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, {"now": now, "backfill": row.pk, "number": number})
+        found = cursor.fetchone()
+    if found is None:
         return None
-    return row.chunks.select_related("instrument").get(number=number)
+    *values, row.job.status, row.job.updated_at = found
+    return BackfillChunk.from_db(connection.alias, _CHUNK, values)
 
 
 def _keep(chunk: BackfillChunk, **changes: Any) -> None:
@@ -517,14 +545,14 @@ def _do_bars(row: Backfill, chunk: BackfillChunk, span: Span, bars: list[VenueBa
     assert chunk.instrument_id is not None
     source = SOURCES[row.provider]
     with transaction.atomic():
-        stored = _stored_bars(chunk.instrument_id, source, row.kind, span)
-        different = [bar for bar in bars if _values(bar) != stored.get(bar.time_us)]
         if row.verify:
+            stored = _stored_bars(chunk.instrument_id, source, row.kind, span)
+            different = [bar for bar in bars if _values(bar) != stored.get(bar.time_us)]
             _keep(chunk, status=Status.DONE, calls=F("calls") + 1, **_differences(different, len(stored), len(bars)))
             return
-        store.write_venue_bars(source, different, {chunk.symbol: chunk.instrument_id})
+        new = store.write_venue_bars(source, bars, {chunk.symbol: chunk.instrument_id})
         cover(chunk.instrument_id, row.provider, row.kind, span)
-        _keep(chunk, status=Status.DONE, calls=F("calls") + 1, rows=len(different), detail="")
+        _keep(chunk, status=Status.DONE, calls=F("calls") + 1, rows=new, detail="")
 
 
 def _do_trades(row: Backfill, chunk: BackfillChunk, span: Span) -> None:

@@ -310,6 +310,8 @@ BACKFILL_BUDGET_WAIT_S = env.float("BACKFILL_BUDGET_WAIT_S", 20.0)
 BACKFILL_SILENCE_S = env.float("BACKFILL_SILENCE_S", 120.0)
 # How often workers are asked for chunks that wait; a request that none takes in this time runs out.
 BACKFILL_ASK_INTERVAL_S = env.float("BACKFILL_ASK_INTERVAL_S", 30.0)
+# How often at most a backfill counts its chunks for those who watch it.
+BACKFILL_TELL_INTERVAL_S = env.float("BACKFILL_TELL_INTERVAL_S", 1.0)
 BACKFILL_MAX_ATTEMPTS = env.int("BACKFILL_MAX_ATTEMPTS", 8)
 BACKFILL_RETRY_MIN_S = env.float("BACKFILL_RETRY_MIN_S", 5.0)
 BACKFILL_RETRY_MAX_S = env.float("BACKFILL_RETRY_MAX_S", 600.0)

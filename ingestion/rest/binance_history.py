@@ -3,12 +3,13 @@
 https://github.com/binance/binance-spot-api-docs/blob/master/rest-api.md
 """
 
+import math
 from typing import Final, TypeVar
 
 import msgspec
 
 from ingestion.rest.call import Call
-from ingestion.rest.history import HistoryError, Order, TradePage, Wanted, number, positive
+from ingestion.rest.history import HistoryError, Order, TradePage, Wanted, positive
 from ingestion.ticks import BUY, SELL, Trade, VenueBar
 
 T = TypeVar("T")
@@ -46,11 +47,12 @@ class _Trade(msgspec.Struct, gc=False):
 
 
 # open time, open, high, low, close, volume, close time, quote volume, trades, taker's base, taker's quote, ignored
-_Kline = tuple[int, str, str, str, str, str, int, str, int, str, str, str]
+_Kline = tuple[int, float, float, float, float, float, int, float, int, str, str, str]
 
 _agg_trades: Final = msgspec.json.Decoder(list[_AggTrade])
 _trades: Final = msgspec.json.Decoder(list[_Trade])
-_klines: Final = msgspec.json.Decoder(list[_Kline])
+# Not strict: prices are strings, which it reads as numbers while it is at it, several times as fast as float().
+_klines: Final = msgspec.json.Decoder(list[_Kline], strict=False)
 
 
 class BinanceCandles:
@@ -131,12 +133,14 @@ def agg_trades_call(symbol: str, from_id: int) -> Call:
 
 
 def _bar(row: _Kline, symbol: str, interval: str, received_us: int) -> VenueBar:
-    opened, high, low, close, volume, quote = (number(NAME, text) for text in (*row[1:6], row[7]))
-    if not low <= min(opened, close) <= max(opened, close) <= high:
+    at, opened, high, low, close, volume, until, quote, trades = row[:9]
+    if not 0 <= low <= min(opened, close) <= max(opened, close) <= high < math.inf:
         raise HistoryError(NAME, f"a bar whose high and low do not hold it: {row}")
+    if not (0 <= volume < math.inf and 0 <= quote < math.inf):
+        raise HistoryError(NAME, f"a bar whose volume is no number from zero up: {row}")
     return VenueBar(
-        symbol, interval, _time_us(row[0]), received_us, opened, high, low, close, volume, quote, row[8],
-        final=_time_us(row[6]) < received_us,
+        symbol, interval, _time_us(at), received_us, opened, high, low, close, volume, quote, trades,
+        final=_time_us(until) < received_us,
     )  # fmt: skip
 
 

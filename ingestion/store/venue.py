@@ -11,7 +11,7 @@ from django.db import connection
 
 from ingestion.candles import INTERVALS, MINUTE_US, TICKER, VENUE, Bar
 from ingestion.providers import SOURCES
-from ingestion.store.times import MICROSECOND, timestamp, us
+from ingestion.store.times import MICROSECOND, array, timestamp, us
 from ingestion.ticks import VenueBar
 
 # These never say that a bar is closed: it is when the next one has begun. A snapshot after a reconnect corrects it.
@@ -27,16 +27,10 @@ _TYPES: Final = (
 )  # fmt: skip
 
 
-def _given() -> str:
-    values = ", ".join(f"{timestamp(c)} AS {c}" if c in ("time", "received_at") else c for c in _COLUMNS)
-    arrays = ", ".join(f"%s::{t}[]" for t in _TYPES)
-    return f"SELECT {values} FROM unnest({arrays}) AS given ({', '.join(_COLUMNS)})"
-
-
 _VALUES: Final = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "final")
 # Final beats open, then later beats earlier; what says the same changes nothing.
 _WRITE: Final = f"""
-INSERT INTO venue_candle AS c ({", ".join(_COLUMNS)}) {_given()} ORDER BY instrument_id, source, interval, time
+INSERT INTO venue_candle AS c ({", ".join(_COLUMNS)}) {{given}} ORDER BY instrument_id, source, interval, time
 ON CONFLICT (instrument_id, source, interval, time) DO UPDATE SET
     {", ".join(f"{c} = excluded.{c}" for c in (*_VALUES, "received_at"))}, made_by = '{VENUE}'
 WHERE (excluded.final, excluded.received_at) > (c.final, c.received_at)
@@ -67,15 +61,36 @@ def write_venue_bars(source: int, bars: Iterable[VenueBar], ids: Mapping[str, in
         return 0
     rows = [_row(instrument_id, source, bar) for (instrument_id, _, _), bar in sorted(best.items(), key=_place)]
     with connection.cursor() as cursor:
-        cursor.execute(_WRITE, [_array(column) for column in zip(*rows, strict=True)])
+        given, parameters = _given(list(zip(*rows, strict=True)))
+        cursor.execute(_WRITE.format(given=given), parameters)
         count = int(cursor.rowcount)
         if source in SILENT_ON_CLOSE:
             cursor.execute(_CLOSE, [list(column) for column in zip(*_newest(source, best), strict=True)])
     return count
 
 
-def _array(values: Iterable[Any]) -> str:
+def _given(columns: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """A SELECT of these rows, and its parameters. What is the same in each row is sent once: a page of history is of
+    one instrument and one interval, and received at one moment."""
+    values, arrays, names, once, many = [], [], [], [], []
+    for name, of_type, column in zip(_COLUMNS, _TYPES, columns, strict=True):
+        if name != "time" and column.count(column[0]) == len(column):
+            value = f"%s::{of_type}"
+            once.append(column[0])
+        else:
+            value = name
+            names.append(name)
+            arrays.append(f"%s::{of_type}[]")
+            many.append(_array(column))
+        values.append(f"{timestamp(value)} AS {name}" if name in ("time", "received_at") else f"{value} AS {name}")
+    given = f"unnest({', '.join(arrays)}) AS given ({', '.join(names)})"
+    return f"SELECT {', '.join(values)} FROM {given}", [*once, *many]
+
+
+def _array(values: Sequence[Any]) -> str:
     """As `times.array`; these may be unknown, or an interval's name."""
+    if isinstance(values[0], int | float) and None not in values:
+        return array(values)
     return "{" + ",".join("NULL" if v is None else v if isinstance(v, str) else repr(v) for v in values) + "}"
 
 
