@@ -95,7 +95,7 @@ def read(path: Path) -> Golden:
             case ["@", "price", of, price]:
                 golden.prices[of] = Decimal(price)
             case ["=", ("lot" | "sold") as kind, symbol, *figures]:
-                golden.listed.setdefault((kind, symbol), []).append(figures)
+                golden.listed.setdefault((kind, symbol), []).append([_figure(text) for text in figures])
                 golden.listed[kind, symbol].sort()
             case ["=", name, of, number]:
                 golden.expected[name, of] = plain(Decimal(number))
@@ -148,6 +148,11 @@ def _instrument(golden: Golden, symbol: str) -> int | None:
 
 def _number(text: str) -> Decimal:
     return ZERO if text == "-" else Decimal(text)
+
+
+def _figure(text: str) -> str:
+    """As the engine writes it, so that 2.50 may be written for money; days stay as they are."""
+    return text if "-" in text[1:] else plain(Decimal(text))
 
 
 def _at(text: str) -> datetime:
