@@ -4,7 +4,8 @@ Times in and out are integers, microseconds since 1970, UTC (`…_us`), unless a
 Functions that write belong to one transaction of the caller's, except where they say so.
 """
 
-from ingestion.store.bars import best_source, by_sessions, candles, final_candles_since, rolled_up
+from ingestion.store.bars import ADJUSTED_SOURCES, best_source, by_sessions, candles, final_candles_since, rolled_up
+from ingestion.store.closes import posted_closes, sources_with_minutes, venue_closes
 from ingestion.store.faults import quarantine, record_gap, trim_quarantine
 from ingestion.store.kind import NATIVE, TIMESCALE, storage_kind
 from ingestion.store.life import (
@@ -38,6 +39,7 @@ from ingestion.store.venue import Polled, write_polled_prices, write_venue_bars
 from ingestion.store.venue import bars as venue_bars
 
 __all__ = [
+    "ADJUSTED_SOURCES",
     "BEGINNING",
     "COLUMNS",
     "FOREVER",
@@ -72,6 +74,7 @@ __all__ = [
     "newest_minutes",
     "open_keys",
     "policies",
+    "posted_closes",
     "quarantine",
     "ranges",
     "recompute",
@@ -80,12 +83,14 @@ __all__ = [
     "retention_days",
     "rolled_up",
     "sizes",
+    "sources_with_minutes",
     "storage_kind",
     "to_datetime",
     "to_us",
     "trades",
     "trim_quarantine",
     "venue_bars",
+    "venue_closes",
     "write_polled_prices",
     "write_venue_bars",
 ]
