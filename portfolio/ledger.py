@@ -4,11 +4,13 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from types import EllipsisType
 from typing import Any, Final
 
 import msgspec
 from django.db import transaction
 from django.db.models import F, Q
+from django.dispatch import Signal
 
 from ingestion.models import Instrument
 from ingestion.rest.quoted import MINOR_UNITS
@@ -32,9 +34,10 @@ from portfolio.positions import (
     WITHDRAWAL,
     Entry,
 )
+from portfolio.prices import last_closes
 from portfolio.topics import publish_on_commit
 
-__all__ = ["Draft", "Refused", "RowsRefused", "post", "post_all", "reverse"]
+__all__ = ["Draft", "Refused", "RowsRefused", "change", "post", "post_all", "reverse", "reverse_all"]
 
 TRADES: Final = {BUY, SELL}
 # Rows of these types take no units away, nor does their reversal.
@@ -45,6 +48,9 @@ _FILLED_IN: Final = {"fx_rate", "fee_rate", "fee_price", "fee_price_currency", "
 _NOT_COPIED: Final = {"id", "portfolio", "type", "reverses", "note", "external_id", "created_at"}
 
 RateOf = Callable[[str, date], Decimal | None]
+
+# Sent inside the transaction that changed a ledger, with its `portfolio`: what leans on it may have to give way.
+changed: Final = Signal()
 
 
 class Refused(Exception):
@@ -101,21 +107,93 @@ def reverse(row: Transaction, note: str = "") -> Transaction:
 
     Raises Refused if it is reversed already, is itself a reversal, or if later rows need its units.
     """
+    return reverse_all([row], note)[0]
+
+
+def reverse_all(rows: Sequence[Transaction], note: str = "") -> list[Transaction]:
+    """Undo rows of one ledger, as `reverse` does, or none of them. Raises Refused."""
+    if not rows:
+        return []
     with transaction.atomic():
-        portfolio = _locked(row.portfolio)
+        portfolio = _locked(rows[0].portfolio)
+        _reversible(portfolio, rows)
+        copied = [field.name for field in Transaction._meta.concrete_fields if field.name not in _NOT_COPIED]
+        undoing = [
+            Transaction(
+                portfolio=portfolio,
+                type=REVERSAL,
+                reverses=row,
+                note=note,
+                **{name: getattr(row, name) for name in copied},
+            )
+            for row in rows
+        ]
+        Transaction.objects.bulk_create(undoing, batch_size=1_000)
+        proved = [
+            undone
+            for row, undone in zip(rows, undoing, strict=True)
+            if row.type not in _OF_MONEY or row.fee_instrument_id is not None
+        ]
+        _prove(portfolio, proved, lambda _, errors: Refused(id=next(iter(errors.values()))))
+        _tell(portfolio, len(rows))
+        return undoing
+
+
+def _reversible(portfolio: Portfolio, rows: Sequence[Transaction]) -> None:
+    """Raises Refused where a row is a reversal, is reversed already, or is of an epoch that is over."""
+    ids = [row.pk for row in rows]
+    done = set(Transaction.objects.filter(reverses__in=ids).values_list("reverses", flat=True))
+    for row in rows:
         if row.type == REVERSAL:
             raise Refused(id="A reversal is not reversed; post the row again instead.")
-        if Transaction.objects.filter(reverses=row).exists():
+        if row.pk <= portfolio.archived_until:
+            raise Refused(id=f"Transaction {row.pk} is of an epoch of the account that is over.")
+        if row.pk in done:
             raise Refused(id=f"Transaction {row.pk} is reversed already.")
-        copied = [field.name for field in Transaction._meta.concrete_fields if field.name not in _NOT_COPIED]
-        undoing = Transaction(
-            portfolio=portfolio, type=REVERSAL, reverses=row, note=note, **{name: getattr(row, name) for name in copied}
-        )
-        undoing.save()
-        if row.type not in _OF_MONEY or row.fee_instrument_id is not None:
-            _prove(portfolio, [undoing], lambda _, errors: Refused(id=next(iter(errors.values()))))
+
+
+def change(
+    portfolio: Portfolio,
+    now: datetime,
+    *,
+    name: str | None = None,
+    cost_basis_method: str | None = None,
+    effective_from: date | EllipsisType | None = ...,
+    allow_short: bool | None = None,
+    auto_convert: bool | None = None,
+) -> Portfolio:
+    """Change a portfolio's name, or how its ledger counts.
+
+    effective_from: the day from which sales are by the method, in place of what was to come after it; None: the
+    beginning; not given: today, or in an empty ledger the beginning. Raises Refused if the ledger doesn't hold so.
+    """
+    with transaction.atomic():
+        portfolio = _locked(portfolio)
+        for field, value in (("name", name), ("allow_short", allow_short), ("auto_convert", auto_convert)):
+            if value is not None:
+                setattr(portfolio, field, value)
+        if cost_basis_method is not None:
+            if effective_from is ...:
+                effective_from = now.date() if portfolio.transactions.exists() else None
+            _change_method(portfolio, cost_basis_method, effective_from)
+        portfolio.save(update_fields=["name", "allow_short", "auto_convert", "cost_basis_method"])
+        try:
+            positions.fold(portfolio.transactions.entries(), portfolio.policy())
+        except (positions.NotEnoughUnits, positions.UnknownLot) as lacking:
+            field = "allow_short" if allow_short is False else "cost_basis_method"
+            raise Refused(**{field: f"The ledger does not hold so: {lacking}."}) from lacking
         _tell(portfolio, 1)
-        return undoing
+        portfolio.refresh_from_db()
+        return portfolio
+
+
+def _change_method(portfolio: Portfolio, method: str, effective_from: Any) -> None:
+    if effective_from is None:
+        portfolio.cost_basis_changes.all().delete()
+        portfolio.cost_basis_method = method
+        return
+    portfolio.cost_basis_changes.filter(effective_from__gte=effective_from).delete()
+    portfolio.cost_basis_changes.create(effective_from=effective_from, method=method)
 
 
 class _Writer:
@@ -242,11 +320,14 @@ def _payer(portfolio: Portfolio, draft: Draft, code: str) -> Instrument | None:
 
 
 def _in_kind(draft: Draft, payer: Instrument, code: str, rate: RateOf) -> Draft:
-    """The fee as a disposal of units of `payer`, at the price given, or the trade's own."""
+    """The fee as a disposal of units of `payer`, at the price given, the trade's own, or the last known."""
     major, units = MINOR_UNITS.get(payer.currency, (payer.currency, 1))
     price = draft.fee_price
     if price is None and payer == draft.instrument:
         price = draft.price
+    if price is None:
+        close = last_closes([payer.id], draft.at.date()).get(payer.id)
+        price = None if close is None else close.price
     return msgspec.structs.replace(
         draft,
         fee_currency=code,
@@ -371,4 +452,5 @@ def _locked(portfolio: Portfolio) -> Portfolio:
 
 def _tell(portfolio: Portfolio, rows: int) -> None:
     Portfolio.objects.filter(pk=portfolio.pk).update(version=F("version") + rows)
+    changed.send(Portfolio, portfolio=portfolio)
     publish_on_commit(portfolio.pk)

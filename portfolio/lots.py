@@ -75,9 +75,13 @@ class Disposal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def long_term(self) -> bool:
-        """Held for more than a year: closed after the day of the same name a year later."""
-        opened, closed = self.opened_at, self.closed_at
-        return (closed.year - 1, closed.month, closed.day) > (opened.year, opened.month, opened.day)
+        """Held for more than a year."""
+        return held_long(self.opened_at, self.closed_at)
+
+
+def held_long(opened: datetime, closed: datetime) -> bool:
+    """Whether that is more than a year: closed after the day of the same name a year later."""
+    return (closed.year - 1, closed.month, closed.day) > (opened.year, opened.month, opened.day)
 
 
 def by_age(lot: Lot) -> tuple[datetime, int, int]:

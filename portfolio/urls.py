@@ -1,11 +1,14 @@
 from django.urls import path
 
-from portfolio.views import portfolios
+from portfolio.views import history, lots, portfolios, transactions
 
 urlpatterns = [
     path("portfolios/", portfolios.Portfolios.as_view()),
     path("portfolios/<int:portfolio_id>/", portfolios.OnePortfolio.as_view()),
-    path("portfolios/<int:portfolio_id>/transactions/", portfolios.Transactions.as_view()),
-    path("portfolios/<int:portfolio_id>/transactions/<int:transaction_id>/reverse/", portfolios.Reversal.as_view()),
+    path("portfolios/<int:portfolio_id>/transactions/", transactions.Transactions.as_view()),
+    path("portfolios/<int:portfolio_id>/transactions/<int:transaction_id>/", transactions.OneTransaction.as_view()),
+    path("portfolios/<int:portfolio_id>/transactions/<int:transaction_id>/reverse/", transactions.Reversal.as_view()),
+    path("portfolios/<int:portfolio_id>/history/", history.History.as_view()),
     path("portfolios/<int:portfolio_id>/positions/", portfolios.Positions.as_view()),
+    path("portfolios/<int:portfolio_id>/lots/", lots.Lots.as_view()),
 ]

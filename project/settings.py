@@ -495,6 +495,8 @@ PROOF_CHUNK = env.int("PROOF_CHUNK", 100)
 PROOF_WAIT_S = env.float("PROOF_WAIT_S", 30.0)
 # The follower may know a price so much later than the market.
 PROOF_PRICE_LAG_S = env.float("PROOF_PRICE_LAG_S", 10.0)
+# A POST of several transactions takes at most so many.
+LEDGER_ROWS_MAX_PER_POST = env.int("LEDGER_ROWS_MAX_PER_POST", 5_000)
 LEDGER_EARLIEST = env.str("LEDGER_EARLIEST", "1900-01-01T00:00:00+00:00")
 # Quote currencies that count one to one as another: a holding priced in USDT is worth as many USD.
 STABLE_EQUIVALENTS = env.dict("STABLE_EQUIVALENTS", default={"USDT": "USD", "USDC": "USD"})
@@ -502,6 +504,34 @@ STABLE_EQUIVALENTS = env.dict("STABLE_EQUIVALENTS", default={"USDT": "USD", "USD
 FX_MAX_AGE_DAYS = env.int("FX_MAX_AGE_DAYS", 7)
 # Exchange rates that one request may bring.
 FX_MAX_ROWS = env.int("FX_MAX_ROWS", 10_000)
+
+# A file to be imported: its bytes, rows and columns. One above IMPORT_BYTES_AT_ONCE is posted by a worker.
+IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", 10 * 1024 * 1024)
+IMPORT_MAX_ROWS = env.int("IMPORT_MAX_ROWS", 100_000)
+IMPORT_MAX_COLUMNS = env.int("IMPORT_MAX_COLUMNS", 500)
+IMPORT_BYTES_AT_ONCE = env.int("IMPORT_BYTES_AT_ONCE", 512 * 1024)
+# Errors that an import keeps and tells, and rows that a preview shows.
+IMPORT_ERRORS_MAX = env.int("IMPORT_ERRORS_MAX", 200)
+IMPORT_PREVIEW_ROWS_MAX = env.int("IMPORT_PREVIEW_ROWS_MAX", 1_000)
+# What the ledger refuses is left out and the rest tried again, so often.
+IMPORT_ATTEMPTS = env.int("IMPORT_ATTEMPTS", 20)
+IMPORT_TIME_LIMIT_S = env.int("IMPORT_TIME_LIMIT_S", 30 * 60)
+
+# How often resting orders look at the market.
+ORDER_PULL_INTERVAL_MS = env.int("ORDER_PULL_INTERVAL_MS", 250)
+# How often the matcher reads the open orders anew although nobody told it of any.
+ORDER_RECONCILE_INTERVAL_S = env.float("ORDER_RECONCILE_INTERVAL_S", 10.0)
+# Fees in hundredths of a percent, where an account has none of its own: of orders that rested, and of the others.
+ORDER_MAKER_FEE_BPS = env.str("ORDER_MAKER_FEE_BPS", "0")
+ORDER_TAKER_FEE_BPS = env.str("ORDER_TAKER_FEE_BPS", "0")
+# What an order without a limit reserves above the price, as a fraction of it.
+ORDER_MARKET_MARGIN = env.str("ORDER_MARKET_MARGIN", "0.02")
+# What a short sale needs beyond its own proceeds, as a fraction of them.
+ORDER_SHORT_MARGIN = env.str("ORDER_SHORT_MARGIN", "0.5")
+# Of what is traded at exactly the limit, the part that reaches an order which rests there.
+ORDER_QUEUE_SHARE = env.str("ORDER_QUEUE_SHARE", "0.1")
+# Of the last minute's volume, what an account may take where no order book is known.
+ORDER_VOLUME_SHARE = env.str("ORDER_VOLUME_SHARE", "0.1")
 
 SIGNAL_INTERVAL_S = env.float("SIGNAL_INTERVAL_S", 5.0)
 # A candle older than this tells of the past: no signal is made of it.

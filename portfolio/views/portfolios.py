@@ -1,7 +1,8 @@
 """What people own, over HTTP. A foreign portfolio is one that doesn't exist."""
 
+from typing import Any
+
 from django.db.models import QuerySet
-from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, inline_serializer
@@ -11,18 +12,17 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from portfolio import ledger, valuation
-from portfolio.models import Portfolio, Transaction
+from portfolio.models import Portfolio
 from portfolio.serializers.ledger import (
+    ChangedPortfolio,
     NewPortfolio,
-    NewTransaction,
     PortfolioSerializer,
     PositionSerializer,
-    Reversing,
-    TransactionSerializer,
     as_errors,
 )
 from portfolio.topics import publish_on_commit, revalue
 from portfolio.views.access import own_portfolio, writable_portfolio
+from portfolio.views.figures import position_row
 
 
 class Portfolios(generics.ListAPIView):
@@ -32,7 +32,7 @@ class Portfolios(generics.ListAPIView):
     ordering = "id"
 
     def get_queryset(self) -> QuerySet[Portfolio]:
-        return Portfolio.objects.visible_to(self.request.user)
+        return Portfolio.objects.visible_to(self.request.user).prefetch_related("cost_basis_changes")
 
     @extend_schema(request=NewPortfolio, responses={201: PortfolioSerializer})
     def post(self, request: Request) -> Response:
@@ -57,50 +57,17 @@ class OnePortfolio(APIView):
             {**PortfolioSerializer(portfolio).data, **valuation.payload(portfolio.pk, portfolio.name, worth)}
         )
 
-
-class Transactions(generics.ListAPIView):
-    """The ledger of a portfolio, newest first."""
-
-    serializer_class = TransactionSerializer
-    ordering = ("-at", "-id")
-
-    def get_queryset(self) -> QuerySet[Transaction]:
-        portfolio = own_portfolio(self.request, self.kwargs["portfolio_id"])
-        return portfolio.transactions.select_related("instrument")
-
-    @extend_schema(
-        request=NewTransaction,
-        responses={
-            201: TransactionSerializer,
-            200: OpenApiResponse(TransactionSerializer, "It was there already, under the same `external_id`."),
-        },
-    )
-    def post(self, request: Request, portfolio_id: int) -> Response:
-        """Add a row to the ledger. An error names the field, and then nothing was written."""
+    @extend_schema(request=ChangedPortfolio, responses=PortfolioSerializer)
+    def patch(self, request: Request, portfolio_id: int) -> Response:
+        """Change its name, or how it counts. Its currency stays: the rates in its ledger are into that."""
         portfolio = writable_portfolio(request, portfolio_id)
-        body = NewTransaction(data=request.data)
+        body = ChangedPortfolio(data=request.data)
         body.is_valid(raise_exception=True)
         try:
-            row, new = ledger.post(portfolio, body.draft(), timezone.now())
+            changed = ledger.change(portfolio, timezone.now(), **body.validated_data)
         except ledger.Refused as refused:
             raise as_errors(refused.errors) from refused
-        return Response(TransactionSerializer(row).data, status=201 if new else 200)
-
-
-class Reversal(APIView):
-    """Undoing a row of the ledger."""
-
-    @extend_schema(request=Reversing, responses={201: TransactionSerializer})
-    def post(self, request: Request, portfolio_id: int, transaction_id: int) -> Response:
-        """Add the row that undoes this one; both stay visible."""
-        row = get_object_or_404(writable_portfolio(request, portfolio_id).transactions, pk=transaction_id)
-        body = Reversing(data=request.data)
-        body.is_valid(raise_exception=True)
-        try:
-            undoing = ledger.reverse(row, body.validated_data["note"])
-        except ledger.Refused as refused:
-            raise as_errors(refused.errors) from refused
-        return Response(TransactionSerializer(undoing).data, status=status.HTTP_201_CREATED)
+        return Response(PortfolioSerializer(changed).data)
 
 
 class Positions(APIView):
@@ -125,6 +92,8 @@ class Positions(APIView):
         portfolio = own_portfolio(request, portfolio_id)
         worth = revalue(portfolio, timezone.now()).worth
         whole = valuation.payload(portfolio.pk, portfolio.name, worth)
-        about = {name: whole[name] for name in ("as_of", "stale", "unpriced", "unpriced_reasons", "overdrawn")}
-        rows = PositionSerializer(worth.positions, many=True).data
+        about: dict[str, Any] = {
+            name: whole[name] for name in ("as_of", "stale", "unpriced", "unpriced_reasons", "overdrawn")
+        }
+        rows = PositionSerializer([position_row(position) for position in worth.positions], many=True).data
         return Response({"results": rows, "next": None, **about})

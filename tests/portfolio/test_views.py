@@ -24,7 +24,8 @@ def test_a_portfolio_is_made_and_listed(http):
     assert made.status_code == 201
     assert made.json() | {"created_at": ""} == {
         "id": made.json()["id"], "name": "Old age", "base_currency": "EUR", "cost_basis_method": "average",
-        "created_at": "",
+        "cost_basis_changes": [{"method": "average", "effective_from": None}], "allow_short": False,
+        "auto_convert": False, "created_at": "",
     }  # fmt: skip
     assert http.get("/api/portfolios/").json() == {"results": [made.json()], "next": None}
 
@@ -112,7 +113,8 @@ def test_positions_are_valued_at_the_latest_prices(http, portfolio, post, btc, e
     bitcoin, ether = answer["results"]
     assert bitcoin | {"price_time": ""} == {
         "symbol": "BTC-USD", "currency": "USD", "quantity": "2", "average_cost": "100.5", "cost_basis": "201",
-        "cost_basis_base": "201", "price": "110.5", "price_time": "", "value": "221", "unrealized_pnl": "20",
+        "average_cost_base": "100.5", "cost_basis_base": "201", "market_value": "221", "market_value_local": "221",
+        "price": "110.5", "price_time": "", "value": "221", "unrealized_pnl": "20",
         "realized_pnl": "0", "daily_change": "-3", "stale": False,
     }  # fmt: skip
     assert (ether["price"], ether["value"]) == (None, None)
