@@ -8,16 +8,14 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ingestion import calendar, latest, markets, sessions
+from ingestion import latest
 from ingestion.models import Instrument
-from ingestion.store import to_datetime, to_us
-from portfolio import currencies, positions, valuation
+from ingestion.store import to_us
+from portfolio import currencies, positions, prices, valuation
 from portfolio.models import Portfolio
 from portfolio.valuation import Held, Holding, Mark
 
 DAY: Final = dt.timedelta(days=1)
-# What trades round the clock has no close: its day is the last 24 hours.
-ROLLING: Final = frozenset({calendar.ALWAYS, calendar.FX_WEEK})
 
 
 class Day(NamedTuple):
@@ -72,6 +70,7 @@ def marks(ids: Iterable[int], now: datetime, days: Mapping[int, Day] | None = No
     """
     ids = list(ids)
     found = {instrument: mark(told) for instrument, told in latest.get(ids, to_us(now)).items()}
+    found |= _closes([i for i in ids if i not in found or found[i].stale], found, now)
     known = days if days is not None else days_of(found, now)
     return {i: _counting(mark, known.get(i), now) for i, mark in found.items()}
 
@@ -89,19 +88,26 @@ def mark(found: latest.Latest) -> Mark:
     )
 
 
+def _closes(ids: Iterable[int], found: Mapping[int, Mark], now: datetime) -> dict[int, Mark]:
+    """Their last closes, each stale, where they are newer than what was `found`."""
+    marks = {i: _of_close(i, close, now) for i, close in prices.last_closes(ids, now.astimezone(UTC).date()).items()}
+    return {i: mark for i, mark in marks.items() if i not in found or mark.time > found[i].time}
+
+
+def _of_close(instrument: int, close: prices.Close, now: datetime) -> Mark:
+    return Mark(
+        price=close.price, time=min(prices.closed_at(instrument, close.date), now), quality=latest.STALE, previous=None
+    )
+
+
 def days_of(ids: Iterable[int], now: datetime) -> dict[int, Day]:
     """The previous closes of what trades in sessions: docs/accounting.md, "The day". The others are missing."""
-    sessions_of = {i: _previous_session(markets.of(i).calendar, now) for i in ids}
-    return {i: Day(to_datetime(s.close_us), None) for i, s in sessions_of.items() if s is not None}
-
-
-def _previous_session(name: str, now: datetime) -> calendar.Session | None:
-    """The session before the newest that has opened; None for what trades round the clock."""
-    if name in ROLLING:
-        return None
-    known, now_us = sessions.calendars(), to_us(now)
-    close_us = known.previous_close_us(name, now_us)
-    return None if close_us is None else known.last_session(name, close_us - 1)
+    ids, now_us = list(ids), to_us(now)
+    days = {i: prices.previous_session_day(i, now_us) for i in ids}
+    closes = prices.previous_closes([i for i, day in days.items() if day], now_us)
+    return {
+        i: Day(prices.closed_at(i, day), closes[i].price if i in closes else None) for i, day in days.items() if day
+    }
 
 
 def _counting(mark: Mark, day: Day | None, now: datetime) -> Mark:

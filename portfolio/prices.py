@@ -81,7 +81,8 @@ def previous_session_day(instrument: int, now_us: int) -> dt.date | None:
 
 
 def closed_at(instrument: int, day: dt.date) -> dt.datetime:
-    """When a day's close was made: the end of its session, or of the day of UTC where no session is known."""
+    """When a day's close was made: the end of its session; where no session is known, the last instant of the day of
+    UTC, for a split at midnight is after it."""
     noon, night = (_midnight(day) + hours * _AN_HOUR for hours in (12, 24))
     name = markets.of(instrument).calendar
     if name not in ROUND_THE_CLOCK:
@@ -90,7 +91,7 @@ def closed_at(instrument: int, day: dt.date) -> dt.datetime:
             session = sessions.calendars().last_session(name, store.to_us(at))
             if session is not None and to_datetime(calendar.day_of(session)).date() == day:
                 return to_datetime(session.close_us)
-    return night
+    return night - dt.timedelta(microseconds=1)
 
 
 # --- What the sources say -------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from ingestion import calendar, store
 from ingestion.models import AdjustmentFactor, Instrument, MarketCalendar, PostedPrice
 from ingestion.providers import SOURCES
 from ingestion.ticks import VenueBar
-from portfolio import prices
+from portfolio import marks, prices
 from portfolio.prices import Close
 
 pytestmark = pytest.mark.django_db
@@ -120,5 +120,33 @@ def test_an_older_close_than_the_previous_sessions_is_none(fund):
 @pytest.mark.usefixtures("new_york")
 def test_a_close_is_of_the_end_of_its_session(fund, btc):
     assert prices.closed_at(fund.pk, JAN[8]) == dt.datetime(2026, 1, 9, 18, tzinfo=dt.UTC)
-    assert prices.closed_at(fund.pk, JAN[9]) == dt.datetime(2026, 1, 11, tzinfo=dt.UTC)  # no session
-    assert prices.closed_at(btc.pk, JAN[8]) == dt.datetime(2026, 1, 10, tzinfo=dt.UTC)
+    assert prices.closed_at(fund.pk, JAN[9]) == dt.datetime(2026, 1, 10, 23, 59, 59, 999999, tzinfo=dt.UTC)
+    assert prices.closed_at(btc.pk, JAN[8]) == dt.datetime(2026, 1, 9, 23, 59, 59, 999999, tzinfo=dt.UTC)
+
+
+class TestMarks:
+    """What is shown as the present price where no feed tells one."""
+
+    NOW = dt.datetime(2026, 1, 12, 16, tzinfo=dt.UTC)
+
+    def test_the_last_close_stands_in_and_is_stale(self, fund, new_york):
+        posted(fund, (JAN[7], "7"), (JAN[8], "8"))
+        mark = marks.marks([fund.pk], self.NOW)[fund.pk]
+        assert (mark.price, mark.stale, mark.previous) == (8, True, 8)
+        assert mark.time == dt.datetime(2026, 1, 9, 18, tzinfo=dt.UTC)
+
+    def test_todays_counts_from_the_previous_sessions(self, fund, new_york):
+        posted(fund, (JAN[8], "8"), (JAN[11], "9"), (JAN[12], "10"))
+        mark = marks.marks([fund.pk], self.NOW)[fund.pk]
+        assert (mark.price, mark.previous, mark.time) == (9, 8, self.NOW)
+
+    def test_a_live_price_counts_before_and_a_stale_one_after_it(self, btc, say):
+        today = dt.datetime.now(dt.UTC)
+        posted(btc, (today.date() - dt.timedelta(days=1), "90"))
+        say(btc, 100.0, age_s=86_400 * 3)
+        assert marks.marks([btc.pk], today)[btc.pk].price == 90
+        say(btc, 110.0)
+        assert (marks.marks([btc.pk], today)[btc.pk].price, marks.marks([btc.pk], today)[btc.pk].stale) == (110, False)
+
+    def test_what_has_neither_is_missing(self, fund):
+        assert marks.marks([fund.pk], self.NOW) == {}
