@@ -264,10 +264,18 @@ def changes(cursor: Mapping[str, str] | None, count: int = 1000) -> tuple[list[C
     Reads up to `count` flushes a shard and does not wait. The third value is true when entries may have been missed
     (trimmed, or Redis lost): the caller then resyncs from `get` and the candles.
     """
+    found, known, trimmed = changes_by_source(cursor, count)
+    return [change for moved in found.values() for change in moved], known, trimmed
+
+
+def changes_by_source(
+    cursor: Mapping[str, str] | None, count: int = 1000
+) -> tuple[dict[str, list[Change]], Cursor, bool]:
+    """As `changes`, by the source that told them; what a poll told is its source's too."""
     known = dict(cursor or {})
     streams = {shard: key("changes", shard) for shard in {*shards(), *known}}
     bounds = _bounds(streams)
-    moved: list[Change] = []
+    moved: dict[str, list[Change]] = {}
     trimmed = False
     for shard, stream in streams.items():
         first, last = bounds[shard]
@@ -277,7 +285,7 @@ def changes(cursor: Mapping[str, str] | None, count: int = 1000) -> tuple[list[C
             at = known[shard]
             trimmed |= at != START and not parse_id(first) <= parse_id(at) < parse_id(last)
             known[shard], found = _read_changes(stream, known[shard], last, count)
-            moved += found
+            moved.setdefault(shard.rpartition(":")[0], []).extend(found)
     return moved, known, trimmed
 
 

@@ -1,8 +1,12 @@
-"""The `data` of a `portfolio_update`, as types: for the AsyncAPI document, and for tests to hold it to. Pure."""
+"""The `data` of portfolios and paper orders on the wire, as types: for the AsyncAPI document, and for tests. Pure."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+
+Status = Literal["PENDING", "PARTIAL", "FILLED", "CANCELLED", "REJECTED", "EXPIRED"]
+OrderType = Literal["MARKET", "LIMIT", "STOP", "STOP_LIMIT", "TRAILING_STOP"]
+Side = Literal["BUY", "SELL"]
 
 
 class Position(msgspec.Struct):
@@ -31,3 +35,54 @@ class PortfolioUpdate(msgspec.Struct):
     unpriced: list[str]
     positions: list[Position]
     exact: dict[str, Any]
+
+
+class OrderUpdate(msgspec.Struct):
+    """A step in the life of one of the user's orders. Decimals are strings."""
+
+    order_id: int
+    client_order_id: str
+    portfolio_id: int
+    symbol: str
+    side: Side
+    type: OrderType
+    status: Status
+    quantity: str
+    filled_quantity: str
+    average_price: str | None
+    reason: str
+
+
+class OpenOrder(msgspec.Struct):
+    """An order that may still be filled. Decimals are strings; `price` is the limit, null where there is none."""
+
+    id: int
+    symbol: str
+    type: OrderType
+    side: Side
+    quantity: str
+    price: str | None
+    filled: str
+    status: Literal["PENDING", "PARTIAL"]
+    created_at: str
+
+
+class UserOrders(msgspec.Struct):
+    """All of the user's orders that may still be filled, oldest first."""
+
+    orders: list[OpenOrder]
+
+
+class OwnLevel(msgspec.Struct):
+    """What remains of the paper orders at one price, as decimal strings."""
+
+    price: str
+    quantity: str
+
+
+class OwnBook(msgspec.Struct):
+    """Resting paper orders of this installation by price level, best first. Not the venue's book."""
+
+    symbol: str
+    bids: list[OwnLevel]
+    asks: list[OwnLevel]

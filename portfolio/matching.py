@@ -145,15 +145,19 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """queue_share: of what is traded at exactly the limit, the part that reaches a resting order."""
+    """queue_share: of what is traded at exactly the limit, the part that reaches a resting order.
+
+    units: how many of the price's units make one of the money that is paid: 100 for a price in pence.
+    """
 
     maker_bps: Decimal = ZERO
     taker_bps: Decimal = ZERO
     queue_share: Decimal = Decimal("0.1")
+    units: int = 1
 
 
 class Execution(msgspec.Struct, frozen=True):
-    """A fill at one price. fee: in the same currency."""
+    """A fill at one price. fee: in the money that is paid."""
 
     quantity: Decimal
     price: Decimal
@@ -332,21 +336,25 @@ class _Takings:
             self.short_of = "money" if self.order.side == BUY else "units"
         if quantity <= 0:
             return
-        fee = stored(quantity * price * bps / _BPS)
+        fee = stored(quantity * price * bps / _BPS / self.rules.units)
         self.fills.append(Execution(stored(quantity), price, fee, maker, reason))
         self.left -= quantity
         if self.allowance is not None:
-            self.allowance -= stored(quantity * price) + fee if self.order.side == BUY else quantity
+            self.allowance -= self._cost(quantity, price, bps) if self.order.side == BUY else quantity
 
     def _affordable(self, price: Decimal, bps: Decimal) -> Decimal | None:
         if self.allowance is None:
             return None
         if self.order.side == SELL:
             return max(self.allowance, ZERO)
-        whole = stored(self.left * price) + stored(self.left * price * bps / _BPS)
-        if whole <= self.allowance:
+        if self._cost(self.left, price, bps) <= self.allowance:
             return self.left
-        return _whole_lots(max(self.allowance, ZERO) / (price * (1 + bps / _BPS)), self.lot)
+        each = price * (1 + bps / _BPS) / self.rules.units
+        return _whole_lots(max(self.allowance, ZERO) / each, self.lot)
+
+    def _cost(self, quantity: Decimal, price: Decimal, bps: Decimal) -> Decimal:
+        whole = quantity * price / self.rules.units
+        return stored(whole) + stored(whole * bps / _BPS)
 
     def outcome(self, reached: str | None) -> Outcome:
         if self.order.time_in_force == FOK and self.left > 0:

@@ -5,11 +5,12 @@ from django.utils import timezone
 
 from portfolio import proof, snapshots
 from portfolio.follow import follow
+from portfolio.match import match
 from portfolio.models import Portfolio
 from portfolio.topics import publish_values
 from portfolio.topics import revalue as valued_now
 
-__all__ = ["follow", "keep_snapshots", "prove", "revalue"]
+__all__ = ["follow", "keep_snapshots", "match", "prove", "revalue"]
 
 
 @shared_task(name="portfolio.revalue", ignore_result=True, acks_late=True)
