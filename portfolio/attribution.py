@@ -83,7 +83,7 @@ def _holding(
     start, end = opening.held.get(instrument), closing.held.get(instrument)
     before, after = start.value if start else ZERO, end.value if end else ZERO
     gain = after - before - moved + sum((paid_out(row, market) for row in rows), ZERO)
-    fx, cross = currency_effects(_steps(instrument, rows, entries, market, opening, closing))
+    fx, cross = currency_effects(steps(instrument, rows, entries, market, opening, closing))
     return Effects(gain=gain, fx=fx, cross=cross, **_named(rows, entries, market))
 
 
@@ -144,7 +144,7 @@ def currency_effects(points: Iterable[Point | Decimal]) -> tuple[Decimal, Decima
         return stored(fx), stored(cross)
 
 
-def _steps(
+def steps(
     instrument: int,
     rows: Iterable[Movement],
     entries: Mapping[int, Entry],
@@ -152,6 +152,7 @@ def _steps(
     opening: Worth,
     closing: Worth,
 ) -> Iterable[Point | Decimal]:
+    """What was held of an instrument from each of its trades on, and at both ends; a split as its ratio."""
     held = opening.held.get(instrument)
     quantity = held.quantity if held else ZERO
     if held:

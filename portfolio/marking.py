@@ -26,8 +26,10 @@ Days = NDArray[np.int64]
 
 CLOSE: Final = "close"
 TRADE: Final = "trade"
-CARRIED: Final = "carried"
+CARRIED: Final = "carried over"
 ROW: Final = "row"
+# What only the ledger's own rows tell.
+OURS: Final = frozenset({TRADE, CARRIED, ROW})
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -102,6 +104,24 @@ class Series:
         factors = np.cumprod([1.0, *(float(ratio) for _, ratio in self.splits)])
         return np.asarray(factors[np.searchsorted([day for day, _ in self.splits], days, side="right")])
 
+    def split(self, splits: Iterable[tuple[int, Decimal]]) -> "Series":
+        """The same, carried over these splits."""
+        return self.replaced(self.days, self.values, self.sources, splits)
+
+    def ended(self, day: date, value: Decimal, source: str, said: date) -> "Series":
+        """With `value`, of the day `said` and in the units of `day`, as the last one."""
+        ordinal = day.toordinal()
+        before = self.days < ordinal
+        sources = [*(self.sources or [CLOSE] * len(self.days))][: int(before.sum())]
+        return Series(
+            np.append(self.days[before], ordinal),
+            np.append(self.values[before], float(value)),
+            [*sources, source],
+            self.splits,
+            {**self.exact, ordinal: value},
+            {**self.of_day, ordinal: said.toordinal()},
+        )
+
     def preceded(self, more: Iterable[tuple[int, Decimal]], source: str) -> "Series":
         """With those of `more` that are of days before its own first one; of two on one day the last."""
         return self.joined([(day, value) for day, value in more if not len(self) or day < self.days[0]], source)
@@ -128,7 +148,11 @@ class Series:
 
     def quoted(self, days: Days) -> NDArray[np.bool_]:
         """On which of `days` the market itself said something."""
-        own = self.days if self.sources is None else self.days[[source == CLOSE for source in self.sources]]
+        own = [
+            int(day)
+            for at, day in enumerate(self.days)
+            if self._source(at) not in OURS and self.of_day.get(int(day), int(day)) == day
+        ]
         return np.isin(days, own)
 
 
@@ -173,7 +197,7 @@ def with_ledger(market: Market, entries: Iterable[Entry], movements: Iterable[Mo
     entries = list(entries)
     traded = _traded(entries, market.currencies)
     for instrument, series in closes.items():
-        known = series.replaced(series.days, series.values, series.sources, splits.get(instrument, ()))
+        known = series.split(splits.get(instrument, ()))
         closes[instrument] = known.preceded(traded.get(instrument, ()), TRADE)
     for currency, rows in said.items():
         rates[currency] = rates.get(currency, Series()).preceded(rows, ROW)
@@ -361,7 +385,7 @@ def worth_on(movements: Iterable[Movement], market: Market, day: date, strict: b
 
 def _said(series: Series | None, day: date, strict: bool) -> Known | None:
     known = None if series is None else series.on(day)
-    if known is None or (strict and (known.day > day or known.source in (TRADE, ROW, CARRIED))):
+    if known is None or (strict and (known.day > day or known.source in OURS)):
         return None
     return known
 

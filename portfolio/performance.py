@@ -24,6 +24,7 @@ from portfolio.marking import (
     Known,
     Marked,
     Market,
+    Series,
     Unpriced,
     Worth,
     flows,
@@ -39,6 +40,29 @@ from portfolio.xirr import YEAR_DAYS, NoRate, xirr
 
 Floats = NDArray[np.float64]
 DAY: Final = timedelta(days=1)
+# Every figure, and where `Performance` has it.
+FIGURES: Final = {
+    "twr": "twr",
+    "xirr": "xirr",
+    "simple_return": "simple_return",
+    "realized_pnl": "realized",
+    "unrealized_pnl": "unrealized",
+    "income": "income",
+    "fees": "fees",
+    "net_invested": "net_invested",
+    "market_value": "market_value",
+    "max_drawdown": "max_drawdown",
+    "volatility": "volatility",
+    "sharpe": "sharpe",
+    "sortino": "sortino",
+    "modified_dietz": "modified_dietz",
+    "total_value": "total_value",
+    "opening_value": "opening_value",
+    "cash": "cash",
+    "gain": "gain",
+    "paid_in": "gross_paid_in",
+    "taxes": "taxes",
+}
 METHODS: Final = ("twr", "xirr", "simple_return", "modified_dietz")
 NO_CAPITAL: Final = "There was no capital in this window."
 NOT_PAID_IN: Final = "Nothing was paid in: without deposits or transfers there is no capital to measure a return on."
@@ -232,7 +256,28 @@ class Performance:
         self.ledger, self.window, self.risk_free = ledger, window, risk_free
         self.market = with_ledger(market, ledger.entries.values(), ledger.movements)
 
+    def figure(self, name: str) -> Figure:
+        """One of FIGURES."""
+        found: Figure = getattr(self, FIGURES[name])
+        return found
+
     # --- Money ---------------------------------------------------------------------------------------------------
+
+    @property
+    def realized(self) -> Decimal:
+        return self.ledger.sums.realized
+
+    @property
+    def income(self) -> Decimal:
+        return self.ledger.sums.income
+
+    @property
+    def fees(self) -> Decimal:
+        return self.ledger.sums.fees
+
+    @property
+    def taxes(self) -> Decimal:
+        return self.ledger.sums.taxes
 
     @cached_property
     def closing(self) -> Worth:
@@ -263,6 +308,14 @@ class Performance:
     @property
     def total_value(self) -> Figure:
         return self._whole(lambda: self.closing.total)
+
+    @property
+    def cash(self) -> Figure:
+        return self._whole(lambda: self.closing.total - self.closing.market_value)
+
+    @property
+    def gross_paid_in(self) -> Figure:
+        return self._whole(lambda: self.paid_in, ends=False)
 
     @property
     def unrealized(self) -> Figure:
@@ -633,41 +686,34 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     start_rate: Decimal
     end: Known
     end_rate: Decimal
-    returned: Figure
-    returned_in_currency: Figure
+    returned: Decimal
+    returned_in_currency: Decimal
     difference: Figure
 
 
-def compare(
-    symbol: str, currency: str, market: Market, instrument: int, window: Window, twr: Figure
-) -> Compared | Missing:
-    """From the last close before the window (else the first in it) to the last one in it. Splits: of its series."""
-    closes, rates = market.closes.get(instrument), market.rates.get(currency)
-    start = closes.on(window.opening) if closes else None
-    end = closes.on(window.end) if closes else None
+def compare(instrument: int, market: Market, window: Window, twr: Figure) -> Compared | Missing:
+    """From the last close before the window (else the first in it) to the last one in it. market: with its splits."""
+    symbol, currency = market.symbols[instrument], market.currencies[instrument]
+    closes, rates = market.closes[instrument], market.rates.get(currency, Series())
+    start, end = closes.on(window.opening), closes.on(window.end)
     if start is None or end is None or end.day > window.end:
         return Missing(f"There is no price for {symbol} on or before {window.end}.")
-    first, last = (rates.on(max(day, window.opening)) if rates else None for day in (start.day, window.end))
+    first, last = rates.on(max(start.day, window.opening)), rates.on(window.end)
     if first is None or last is None:
         return Missing(f"There is no rate for {currency}.")
-    assert closes is not None, "it has a start"
-    # A close from before a split counts in the units of the window's end.
+    # What was quoted before a split counts in the units of the window's end.
     before = closes.over_splits(start.quoted, start.day, window.end)
     with localcontext(EXACT):
-        if not before:
-            return Missing(f"The price of {symbol} on {start.day} is 0.")
-        local = stored(end.value / before) - 1
-        returned = stored(end.value * last.value / (before * first.value)) - 1
-    return Compared(
-        symbol=symbol,
-        start=msgspec.structs.replace(start, value=before),
-        start_rate=first.value,
-        end=end,
-        end_rate=last.value,
-        returned=returned,
-        returned_in_currency=local,
-        difference=twr - returned if isinstance(twr, Decimal) else twr,
-    )
+        return Compared(
+            symbol=symbol,
+            start=msgspec.structs.replace(start, value=before),
+            start_rate=first.value,
+            end=end,
+            end_rate=last.value,
+            returned=(returned := stored(end.value * last.value / (before * first.value)) - 1),
+            returned_in_currency=stored(end.value / before) - 1,
+            difference=twr - returned if isinstance(twr, Decimal) else twr,
+        )
 
 
 def ratio(value: float) -> Decimal:

@@ -43,10 +43,14 @@ def sortino(returns: Floats, year_days: int, risk_free: float = 0.0) -> float:
     """Raises Undefined, also where no day fell short of the risk-free rate."""
     _deviation(returns)
     excess = returns - risk_free / year_days
-    downside = float(np.sqrt(np.mean(np.minimum(excess, 0.0) ** 2)))
-    if downside < _NOTHING:
+    if (short := downside(excess)) < _NOTHING:
         raise Undefined("No day fell short of the risk-free rate: there is no downside to divide by.")
-    return float(excess.mean() / downside * np.sqrt(year_days))
+    return float(excess.mean() / short * np.sqrt(year_days))
+
+
+def downside(excess: Floats) -> float:
+    """The root of the mean square of what fell short of nothing; the days that didn't count as 0."""
+    return float(np.sqrt(np.mean(np.minimum(excess, 0.0) ** 2)))
 
 
 def max_drawdown(index: Floats) -> tuple[float, int, int]:

@@ -502,6 +502,8 @@ LEDGER_EARLIEST = env.str("LEDGER_EARLIEST", "1900-01-01T00:00:00+00:00")
 STABLE_EQUIVALENTS = env.dict("STABLE_EQUIVALENTS", default={"USDT": "USD", "USDC": "USD"})
 # How long a dated exchange rate counts where no newer one is known: over weekends and the longest holidays.
 FX_MAX_AGE_DAYS = env.int("FX_MAX_AGE_DAYS", 7)
+# What Sharpe and Sortino measure against where the request doesn't say: a year's rate, 0.03 for 3 %.
+RISK_FREE_RATE = env.float("RISK_FREE_RATE", 0.0)
 # Exchange rates that one request may bring.
 FX_MAX_ROWS = env.int("FX_MAX_ROWS", 10_000)
 
