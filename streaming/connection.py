@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -13,11 +13,12 @@ from django.db import Error as DatabaseError
 from streaming import actions, quotas, snapshots
 from streaming.dialects import Dialect, Opening
 from streaming.effects import Act, Authenticate, Close, Effect, Send, SetPace, Subscribe, Subscription, Unsubscribe
-from streaming.frames import Frame
+from streaming.frames import Frame, made_of
 from streaming.hub import Follower, Hub
 from streaming.identity import Identity, NotSignedIn, of_token
 from streaming.outbox import HIGH, Outbox, SlowConsumer
-from streaming.protocol import Code, Message, envelope
+from streaming.pace import Pace
+from streaming.protocol import Code, envelope
 from streaming.quotas import Lease, OverLimit
 from streaming.session import Limits, Session
 from streaming.snapshots import Beginning, Grant
@@ -25,23 +26,14 @@ from streaming.threads import in_thread
 
 logger = logging.getLogger(__name__)
 
-_encode = msgspec.json.Encoder().encode
-
-
-class _Soon:
-    """In the place of a timer: the hub flushes at the end of the present work."""
-
-    def cancel(self) -> None:
-        """Nothing to do: the hub asks again."""
-
-
-SOON = _Soon()
-
 
 class Writer(Protocol):
     """The way out to one client. Nothing here waits."""
 
     def write(self, frames: Sequence[Frame]) -> None: ...
+
+    def flow(self, stop: Callable[[], None]) -> Callable[[bytes], None] | None:
+        """What writes ready-made frames at once, until `stop` is called; None where there is no such way just now."""
 
     def backlog_bytes(self) -> int:
         """What was written and not yet taken by the client."""
@@ -76,10 +68,11 @@ class Connection:
         self._closed = False
         self.address, self.since, self.dropped = address, now_us() / 1e6, 0
         self.batch = False
-        self.interval_s = settings.STREAM_INTERVAL_MS / 1000
+        self.pace = Pace(settings.STREAM_INTERVAL_MS / 1000)
+        # What each update may be written with at once, by itself; None while something waits, or at another pace.
+        self.flow: Callable[[bytes], None] | None = None
         self._loop = asyncio.get_running_loop()
-        # When the outbox is flushed next: a timer, or SOON, or nothing.
-        self._timer: asyncio.TimerHandle | _Soon | None = None
+        self._is_due = False
         self._buffer_max_bytes = settings.OUTBOX_WRITE_BUFFER_MAX_BYTES
         self._behind_bytes = settings.OUTBOX_WRITE_BUFFER_BEHIND_BYTES
         self._flush_at = self._stuck_since = 0.0
@@ -99,6 +92,7 @@ class Connection:
     async def open(self) -> None:
         """Greet, and begin the path's own subscriptions; greeted is only who gets them."""
         self.hub.connections.add(self)
+        self.hub.keep_pace(self, self.pace.interval_s)
         self.hub.start()
         names = tuple(self.dialect.topics(self.opening.params))
         begun = await self._begin(Subscribe(names, essential=True, quiet=True)) if names else []
@@ -133,10 +127,11 @@ class Connection:
                 self.close(code, reason)
 
     def _set_pace(self, pace: SetPace) -> None:
+        self._stop_flowing()
         if pace.batch is not None:
             self.batch = pace.batch
-        if pace.interval_ms is not None:
-            self.interval_s = pace.interval_ms / 1000
+        if pace.interval_ms is not None and pace.interval_ms / 1000 != self.pace.interval_s:
+            self.hub.keep_pace(self, pace.interval_ms / 1000)
 
     async def _act(self, act: Act) -> None:
         action = actions.registry.get(act.name)
@@ -256,7 +251,7 @@ class Connection:
             if beginning.at is not None:
                 follower.after = beginning.at.seq
             for said in self.dialect.begin(beginning.messages, follower.subscription, now_us()):
-                self.put(Frame((_encode(said),)))
+                self.put(made_of((said,)))
             self.hub.release(follower)
         self.flush_soon()
 
@@ -265,7 +260,7 @@ class Connection:
         self.hub.spawn(self._begin_anew(follower))
 
     async def _begin_anew(self, follower: Follower) -> None:
-        follower.held = []
+        self.hub.hold(follower)
         try:
             (beginning,) = await in_thread(snapshots.begin, [follower.grant], {}, self.user)
         except DatabaseError:
@@ -285,68 +280,50 @@ class Connection:
 
     # --- What the client hears ------------------------------------------------------------------------------------
 
-    def render(self, message: Message, subscription: Subscription) -> Frame:
-        """The bytes for every connection of this dialect that follows in this manner."""
-        return Frame([_encode(said) for said in self.dialect.render(message, subscription)], message.at_us)
-
     def offer(self, name: str, frame: Frame, batched: bool) -> None:
         """An event that a newer one may push aside."""
+        self._stop_flowing()
         if batched:
             self.outbox.extend(name, frame)
         else:
             self.outbox.replace(name, frame)
-        if self._timer is None:
-            self._wake()
+        self.pace.arm()
 
     def put(self, frame: Frame) -> None:
         """An event, or an answer, that must not be lost."""
+        self._stop_flowing()
         try:
             self.outbox.put(frame)
         except SlowConsumer as slow:
             self.too_slow(str(slow))
             return
-        if self._timer is None:
-            self._wake()
+        if self._flush_at <= self._loop.time():
+            self.flush_soon()
+        else:
+            self.pace.arm()
 
     def say(self, *messages: dict[str, Any]) -> None:
         """Answers: not at the connection's pace but at once."""
         for message in messages:
-            self.put(Frame((_encode(message),)))
+            self.put(made_of((message,)))
         self.flush_soon()
 
     def refuse(self, code: int, why: str, request: Any = None, topic: str | None = None) -> None:
         self.say(self.dialect.error(code, why, now_us(), request, topic))
 
-    def _wake(self) -> None:
-        if self._closed:
-            return
-        if self._flush_at <= self._loop.time():
-            self._timer = SOON
-            self.hub.flush_soon(self)
-        else:
-            self._timer = self._loop.call_at(self._flush_at, self._flush)
-
     def flush_soon(self) -> None:
         """Flush when the present work is done, whatever the pace."""
-        self._flush_at = 0.0
-        if self._timer is SOON:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._wake()
+        if not self._is_due:
+            self._is_due = True
+            self.hub.flush_soon(self)
 
-    def flush_if_due(self) -> None:
-        """What the hub was asked for, unless it has come to nothing since."""
-        if self._timer is SOON:
-            self._flush()
-
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Write what waits; not while the client has yet to take what was written before: newer values replace it."""
-        self._timer = None
-        now = self._loop.time()
-        self._flush_at = now + self.interval_s
+        self._is_due = False
         if self._closed:
             return
+        now = self._loop.time()
+        self._flush_at = now + self.pace.interval_s
         backlog = self.writer.backlog_bytes()
         if backlog > self._buffer_max_bytes:
             self._stalled(now)
@@ -357,26 +334,48 @@ class Connection:
         # A client that falls behind gets first what it shows just now; the rest waits, and is replaced meanwhile.
         behind = backlog > self._behind_bytes
         frames = self.outbox.take(HIGH) if behind else self.outbox.take()
-        if behind and self.outbox:
-            self._wake()
         if self.batch and len(frames) > 1:
             frames = [self.hub.batches.made_of(frames, now, now_us)]
         if frames:
             self.writer.write(frames)
             self.hub.sent(frames[-1])
+        if behind:
+            if self.outbox:
+                self.pace.retry()
+        elif self.pace.interval_s == 0 and self.flow is None:
+            self._start_flowing()
+
+    def _start_flowing(self) -> None:
+        """From now on each update by itself is written at once; unless that is not what the client asked for."""
+        if self.batch or (self.outbox.dropped and self.dialect.reports_dropped):
+            return
+        self.flow = self.writer.flow(self._stop_flowing)
+        if self.flow is not None:
+            self._place_followers()
+
+    def _stop_flowing(self) -> None:
+        """What comes now must wait behind something else."""
+        if self.flow is not None:
+            self.flow = None
+            self._place_followers()
+
+    def _place_followers(self) -> None:
+        for follower in self.followers.values():
+            if follower.lane is not None:
+                follower.lane.place(follower)
 
     def _stalled(self, now: float) -> None:
         self._stuck_since = self._stuck_since or now
         if now - self._stuck_since > settings.OUTBOX_STALL_TIMEOUT_S:
             self.too_slow(f"nothing was read for {settings.OUTBOX_STALL_TIMEOUT_S:g} s")
         else:
-            self._wake()
+            self.pace.retry()
 
     def _report_dropped(self, now: float) -> None:
         self._report_at = now + settings.DROPPED_REPORT_INTERVAL_S
         if dropped := self.outbox.take_dropped():
             self.dropped += sum(dropped.values())
-            self.put(Frame((_encode(envelope("dropped", dropped, now_us())),)))
+            self.put(made_of((envelope("dropped", dropped, now_us()),)))
 
     # --- The end --------------------------------------------------------------------------------------------------
 
@@ -399,7 +398,7 @@ class Connection:
         if self.is_closed():
             return
         if code != Code.TOO_SLOW:
-            self._flush()
+            self.flush()
         self.lost()
         self.writer.close(int(code), reason)
 
@@ -409,9 +408,7 @@ class Connection:
     def lost(self) -> None:
         """The client is gone, or has been sent away."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.hub.lose_pace(self)
         for name in list(self.followers):
             self._leave(name)
         self.hub.connections.discard(self)

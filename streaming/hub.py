@@ -1,7 +1,7 @@
 """One member of the channel layer's groups per process, however many browsers the process serves.
 
 The hub joins a topic's group when the first local connection subscribes, receives each message once, makes its frame
-once per manner of asking, and offers it to each connection's outbox. It never awaits a socket.
+once per manner of asking, and hands it to the lanes of those that follow so (`lanes.py`). It never awaits a socket.
 
 The layer may lose messages and says nothing when it does. So the hub sends itself a numbered heartbeat through it:
 a missing number, a silence, or a reconnect of the layer's subscription re-reads the conflated topics; and the lossless
@@ -25,6 +25,8 @@ from django.db import Error as DatabaseError
 from streaming import control, events, presence, quotas, snapshots
 from streaming.effects import Subscription
 from streaming.frames import Batches, Frame
+from streaming.lanes import Lane, Manner
+from streaming.pace import Pace, flush
 from streaming.presence import Reporter
 from streaming.protocol import Code, Message, Position
 from streaming.publish import HINT, group_of
@@ -61,15 +63,16 @@ class Follower:
     because the snapshot or the replay contained them.
     """
 
-    __slots__ = ("after", "connection", "grant", "held", "manner", "name", "subscription")
+    __slots__ = ("after", "connection", "grant", "held", "lane", "manner", "name", "subscription")
 
     def __init__(self, connection: "Connection", grant: Grant, subscription: Subscription) -> None:
         self.connection, self.grant, self.subscription = connection, grant, subscription
         self.name = subscription.address.name
         # Followers of one topic and one manner get the same bytes.
-        self.manner = (connection.dialect.path, self.name, subscription.depth)
+        self.manner: Manner = (connection.dialect.path, self.name, subscription.depth)
         self.after = 0
         self.held: list[Message] | None = []
+        self.lane: Lane | None = None
 
     def hold(self, message: Message) -> None:
         assert self.held is not None
@@ -86,8 +89,7 @@ class Channel:
     def __init__(self, grant: Grant) -> None:
         self.topic, self.kind = grant.address.topic, grant.topic.kind
         self.followers: dict[Follower, None] = {}
-        # Each manner of following once, so that delivering may tell them apart by identity.
-        self.manners: dict[tuple[str, str, int | None], tuple[str, str, int | None]] = {}
+        self.lanes: dict[tuple[Manner, Pace], Lane] = {}
         self.joined = asyncio.Event()
         self.at: Position | None = None
         self.heard = 0
@@ -97,6 +99,23 @@ class Channel:
     @property
     def behind(self) -> bool:
         return self.at is not None and self.heard > self.at.seq
+
+    def add(self, follower: Follower) -> None:
+        """Into the lane of its manner and of its connection's pace."""
+        self.followers[follower] = None
+        key = follower.manner, follower.connection.pace
+        if key not in self.lanes:
+            self.lanes[key] = Lane(follower, self.kind)
+        follower.lane = self.lanes[key]
+        follower.lane.place(follower)
+
+    def remove(self, follower: Follower) -> None:
+        self.followers.pop(follower, None)
+        lane, follower.lane = follower.lane, None
+        if lane is not None:
+            lane.remove(follower)
+            if not lane:
+                del self.lanes[lane.manner, lane.pace]
 
 
 class Hub:
@@ -111,12 +130,13 @@ class Hub:
         self._opened = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._receiver: asyncio.Task[None] | None = None
-        self._sent = self._received = self._sent_frames = 0
+        self._sent = self._received = self._sent_frames = self._counted = 0
         self._heard_at = 0.0
         self._doubt_since: float | None = None
         self._renew_at = 0.0
         self.reporter = Reporter()
         self.batches = Batches()
+        self.paces: dict[float, Pace] = {}
         self._due: list[Connection] = []
 
     # --- Subscribing ----------------------------------------------------------------------------------------------
@@ -133,8 +153,7 @@ class Hub:
         if channel is None:
             channel = self.channels[topic] = Channel(follower.grant)
             self.spawn(self._join(channel))
-        follower.manner = channel.manners.setdefault(follower.manner, follower.manner)
-        channel.followers[follower] = None
+        channel.add(follower)
         channel.empty_since = None
         try:
             await asyncio.wait_for(channel.joined.wait(), settings.PUBLISH_TIMEOUT_S)
@@ -147,7 +166,7 @@ class Hub:
         """The group is left a little later: another page of the same user often asks for the same at once."""
         channel = self.channels.get(follower.grant.address.topic)
         if channel is not None:
-            channel.followers.pop(follower, None)
+            channel.remove(follower)
             if not channel.followers:
                 channel.empty_since = _now()
 
@@ -221,26 +240,16 @@ class Hub:
 
     def _deliver(self, channel: Channel, message: Message) -> None:
         self.reporter.latencies["published_to_hub"].add(time.time_ns() // 1000 - message.at_us)
-        frames: dict[Any, Frame] = {}
-        frame, manner = None, None
-        batched, seq = channel.kind is Kind.BATCHED, message.seq
-        for follower in list(channel.followers) if seq is not None else channel.followers:
-            if follower.held is not None:
+        frames: dict[Manner, Frame] = {}
+        for lane in list(channel.lanes.values()):
+            for follower in list(lane.held):
                 follower.hold(message)
-                continue
-            if follower.manner is not manner or frame is None:
-                manner = follower.manner
-                frame = frames.get(manner)
-                if frame is None:
-                    frame = frames[manner] = follower.connection.render(message, follower.subscription)
-            if not frame.payloads:
-                continue
-            if seq is None:
-                follower.connection.offer(follower.name, frame, batched)
-            elif seq > follower.after:
-                follower.connection.put(frame)
+            frame = frames.get(lane.manner)
+            if frame is None:
+                frame = frames[lane.manner] = lane.render(message)
+            if frame.payloads and (written := lane.deliver(frame, message.seq)):
+                self.sent(frame, written)
         self.reporter.delivered += len(channel.followers)
-        metrics.count("streaming.delivered", len(channel.followers))
 
     def flush_soon(self, connection: "Connection") -> None:
         """Flush when the present work is done: one callback for all connections, not one for each."""
@@ -251,28 +260,51 @@ class Hub:
     def _flush_due(self) -> None:
         due, self._due = self._due, []
         for connection in due:
-            try:
-                connection.flush_if_due()
-            except Exception:  # one broken connection must not stop all others
-                logger.exception("a connection could not be flushed")
+            flush(connection)
 
-    def sent(self, frame: Frame) -> None:
-        """A connection has written the frame. One in SAMPLE_EVERY is measured."""
-        self._sent_frames += 1
-        if frame.at_us and self._sent_frames % SAMPLE_EVERY == 0:
-            self.reporter.latencies["published_to_socket"].add(time.time_ns() // 1000 - frame.at_us)
+    def sent(self, frame: Frame, sockets: int = 1) -> None:
+        """The frame has been written to so many. One in SAMPLE_EVERY is measured."""
+        before, self._sent_frames = self._sent_frames, self._sent_frames + sockets
+        samples = self._sent_frames // SAMPLE_EVERY - before // SAMPLE_EVERY
+        if samples and frame.at_us:
+            self.reporter.latencies["published_to_socket"].add(time.time_ns() // 1000 - frame.at_us, samples)
+
+    def hold(self, follower: Follower) -> None:
+        """Keep what arrives for the follower until `release`."""
+        follower.held = []
+        if follower.lane is not None:
+            follower.lane.place(follower)
 
     def release(self, follower: Follower) -> None:
         """The beginning is sent: now what was held back meanwhile, and from here on everything at once."""
         held, follower.held = follower.held or [], None
+        if follower.lane is None:  # its connection was closed meanwhile
+            return
+        follower.lane.place(follower)
         for message in held:
             if message.seq is not None and message.seq <= follower.after:
                 continue
-            frame = follower.connection.render(message, follower.subscription)
+            frame = follower.lane.render(message)
             if message.seq is None:
                 follower.connection.offer(follower.name, frame, follower.grant.topic.kind is Kind.BATCHED)
             else:
                 follower.connection.put(frame)
+
+    def keep_pace(self, connection: "Connection", interval_s: float) -> None:
+        """From now on the connection is flushed so often, with all that are."""
+        self.lose_pace(connection)
+        connection.pace = self.paces.setdefault(interval_s, Pace(interval_s))
+        connection.pace.members[connection] = None
+        for follower in connection.followers.values():
+            channel = self.channels.get(follower.grant.address.topic)
+            if channel is not None and follower.lane is not None:
+                channel.remove(follower)
+                channel.add(follower)
+
+    def lose_pace(self, connection: "Connection") -> None:
+        connection.pace.members.pop(connection, None)
+        if not connection.pace.members and self.paces.get(connection.pace.interval_s) is connection.pace:
+            del self.paces[connection.pace.interval_s]
 
     # --- Where lossless topics stand ------------------------------------------------------------------------------
 
@@ -391,7 +423,8 @@ class Hub:
                     logger.exception("the hub's heartbeat failed")
 
     async def _tend(self) -> None:
-        """Keep the living connections' leases, and end the dead ones."""
+        """Keep the living connections' leases, end the dead ones, and count what was delivered."""
+        self._count_delivered()
         for connection in list(self.connections):
             connection.close_if_idle(settings.WEBSOCKET_TIMEOUT_S)
             connection.close_if_expired(time.time())
@@ -400,6 +433,11 @@ class Hub:
             await quotas.renew([connection.lease for connection in self.connections])
         if self.reporter.due(time.time()):
             await presence.tell(self._report())
+
+    def _count_delivered(self) -> None:
+        """Now and then all at once: the counter has a lock."""
+        metrics.count("streaming.delivered", self.reporter.delivered - self._counted)
+        self._counted = self.reporter.delivered
 
     def _report(self) -> presence.Report:
         topics = {channel.topic: len(channel.followers) for channel in self.channels.values() if channel.followers}
@@ -470,6 +508,7 @@ class Hub:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=settings.HUB_HEARTBEAT_S)
+        self._count_delivered()
         with contextlib.suppress(redis.RedisError):
             await presence.gone(self.reporter.process)
         if self._layer is not None:

@@ -5,6 +5,7 @@ takes the place of the one not yet sent; of a batched topic the oldest fall out.
 """
 
 from collections import Counter, deque
+from collections.abc import Iterable
 from typing import Final
 
 from streaming.frames import Frame
@@ -53,9 +54,7 @@ class Outbox:
 
     def replace(self, topic: str, frame: Frame) -> None:
         """The newer value replaces the one not yet sent."""
-        if topic in self.slots:
-            self.dropped[topic] += 1
-        self.slots[topic] = frame
+        replace_all((self,), topic, frame)
 
     def extend(self, topic: str, frame: Frame) -> None:
         """Every message counts, but only the newest `batch_max` are kept."""
@@ -80,8 +79,9 @@ class Outbox:
         least: values of a lower priority stay, and newer ones may still take their place.
         """
         if not (self.queue or self.batches or self.ranks) and least <= NORMAL:
-            values, self.slots = self.slots, {}  # by far the most frequent case
-            return list(values.values())
+            values = list(self.slots.values())  # by far the most frequent case
+            self.slots.clear()
+            return values
         taken, self.queue = self.queue, []
         if not self.ranks and least <= NORMAL:
             self._take_all(taken)
@@ -108,3 +108,12 @@ class Outbox:
         """How many updates of each topic this client did not see since this was last asked."""
         dropped, self.dropped = dict(self.dropped), Counter()
         return dropped
+
+
+def replace_all(outboxes: Iterable[Outbox], topic: str, frame: Frame) -> None:
+    """`replace` for each, without a call for each: a hub does this for every update and every client."""
+    for outbox in outboxes:
+        slots = outbox.slots
+        if topic in slots:
+            outbox.dropped[topic] += 1
+        slots[topic] = frame

@@ -3,15 +3,17 @@
     uvicorn project.asgi:application --ws streaming.wire:TapehouseWebSocketProtocol
 
 A connection's `scope["extensions"][EXTENSION]` is its protocol object: `write_frames` costs one `transport.write`,
-where the ASGI way makes a new frame for each connection. Without it (another server, a test) everything still works.
+where the ASGI way makes a new frame for each connection; and `flow` lends out the `transport.write` itself. Without it
+(another server, a test) everything still works.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.conf import settings
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 
 from streaming.protocol import Code
@@ -27,6 +29,7 @@ class TapehouseWebSocketProtocol(WebSocketsSansIOProtocol):
     """last_heard: loop time of the last bytes from the client, protocol pongs included."""
 
     last_heard = 0.0
+    _stop_flowing: Callable[[], None] | None = None
 
     def __init__(self, config: Config, *args: Any, **kwargs: Any) -> None:
         # Up to this a message gets an answer that names the limit; beyond it the connection ends with 1009, unread.
@@ -56,6 +59,38 @@ class TapehouseWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.is_open:
             self.transport.write(frames)
 
+    def flow(self, stop: Callable[[], None]) -> Callable[[bytes], None] | None:
+        """What writes whole text frames without looking, until `stop` is called; None if it can't be had just now.
+
+        It is called once, before anything else that ends the connection goes out, and when the client does not take
+        what is written and the transport has begun to keep it.
+        """
+        if not self.is_open or self.compresses or not self.writable.is_set():
+            return None
+        self._stop_flowing = stop
+        return self.transport.write
+
+    def _end_flow(self) -> None:
+        if (stop := self._stop_flowing) is not None:
+            self._stop_flowing = None
+            stop()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._end_flow()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_flow()
+        super().connection_lost(exc)
+
+    def handle_close(self, event: Frame) -> None:
+        self._end_flow()
+        super().handle_close(event)
+
+    def handle_parser_exception(self) -> None:
+        self._end_flow()
+        super().handle_parser_exception()
+
     @property
     def compresses(self) -> bool:
         """Whether the client and the settings agreed on permessage-deflate."""
@@ -81,6 +116,7 @@ class TapehouseWebSocketProtocol(WebSocketsSansIOProtocol):
         """Say why and close, without waiting: who does not answer in CLOSE_TIMEOUT_S is cut off."""
         if not self.is_open:
             return
+        self._end_flow()
         self.stop_keepalive()
         self.conn.send_close(code, reason.encode()[:REASON_MAX_BYTES].decode(errors="ignore"))
         self.transport.write(b"".join(self.conn.data_to_send()))
@@ -93,6 +129,7 @@ class TapehouseWebSocketProtocol(WebSocketsSansIOProtocol):
 
     def keepalive_timeout(self) -> None:
         """No pong: cut off. (`transport.close()` would first wait for a write buffer that nobody empties.)"""
+        self._end_flow()
         super().keepalive_timeout()
         self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
 

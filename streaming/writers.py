@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -44,6 +44,9 @@ class WireWriter:
             else:
                 self.wire.write_frames(frame.wire)
 
+    def flow(self, stop: Callable[[], None]) -> Callable[[bytes], None] | None:
+        return self.wire.flow(stop)
+
     def backlog_bytes(self) -> int:
         return self.wire.backlog_bytes()
 
@@ -71,6 +74,9 @@ class AsgiWriter:
             for payload in frame.payloads:
                 self._backlog_bytes += len(payload)
                 self._enqueue({"type": "websocket.send", "text": payload.decode()})
+
+    def flow(self, stop: Callable[[], None]) -> None:
+        """Each client's message is made for it alone."""
 
     def backlog_bytes(self) -> int:
         return self._backlog_bytes

@@ -21,9 +21,9 @@ class Histogram:
     def __init__(self, counts: Mapping[int, int] | None = None) -> None:
         self.counts: dict[int, int] = dict(counts or {})
 
-    def add(self, duration_us: float) -> None:
+    def add(self, duration_us: float, times: int = 1) -> None:
         bucket = min(int(math.log(duration_us) / _LOG_GROWTH) + 1, _LAST) if duration_us > 1 else 0
-        self.counts[bucket] = self.counts.get(bucket, 0) + 1
+        self.counts[bucket] = self.counts.get(bucket, 0) + times
 
     def merge(self, counts: Mapping[int, int]) -> None:
         for bucket, n in counts.items():
