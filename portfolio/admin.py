@@ -5,9 +5,10 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
-from portfolio import ledger
-from portfolio.models import Portfolio, Transaction
+from portfolio import ledger, matching, orders
+from portfolio.models import AccountEpoch, Fill, Order, OrderEvent, Portfolio, Proof, Transaction
 
 
 @admin.register(Portfolio)
@@ -53,3 +54,93 @@ class TransactionAdmin(admin.ModelAdmin):
                 ledger.reverse(row, note=f"reversed by {request.user}")
             except ledger.Refused as refused:
                 self.message_user(request, f"{row}: {refused}", messages.ERROR)
+
+
+@admin.register(Proof)
+class ProofAdmin(admin.ModelAdmin):
+    """Whether what the follower told was true, night by night."""
+
+    list_display = ["started_at", "finished_at", "portfolios", "figures_that_differ"]
+    date_hierarchy = "started_at"
+
+    @admin.display(description="figures that differ")
+    def figures_that_differ(self, proof: Proof) -> int:
+        return len(proof.mismatches)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class _ReadOnly(admin.TabularInline):
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class FillInline(_ReadOnly):
+    model = Fill
+    fields = ["number", "quantity", "price", "fee", "maker", "at", "transaction"]
+
+
+class OrderEventInline(_ReadOnly):
+    model = OrderEvent
+    fields = ["at", "before", "status", "reason", "filled_quantity", "average_price"]
+
+
+@admin.register(Order)
+class OrderAdmin(admin.ModelAdmin):
+    """Paper orders: to be read, and to be cancelled; what was filled is in the ledger."""
+
+    list_display = [
+        "id", "portfolio", "instrument", "side", "type", "quantity", "filled_quantity", "status", "reason", "created_at",
+    ]  # fmt: skip
+    list_filter = ["status", "type", "side", "time_in_force"]
+    search_fields = ["portfolio__name", "portfolio__owner__username", "client_order_id", "instrument__symbol"]
+    list_select_related = ["portfolio", "portfolio__owner", "instrument"]
+    date_hierarchy = "created_at"
+    inlines = [FillInline, OrderEventInline]
+    actions = ["cancel"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("portfolio.change_order")
+
+    @admin.action(description="Cancel the selected orders", permissions=["cancel"])
+    def cancel(self, request: HttpRequest, rows: QuerySet[Order]) -> None:
+        """Those that are over already stay as they are, and are named."""
+        for order in rows.order_by("id"):
+            try:
+                orders.cancel(order, f"Cancelled by {request.user}.", timezone.now())
+            except matching.IllegalTransition as over:
+                self.message_user(request, f"{order}: {over}", messages.ERROR)
+
+
+@admin.register(AccountEpoch)
+class AccountEpochAdmin(admin.ModelAdmin):
+    """The lives of paper accounts. Fees may be changed; a reset is asked for over HTTP."""
+
+    list_display = ["portfolio", "number", "started_at", "ended_at", "maker_fee_bps", "taker_fee_bps"]
+    list_select_related = ["portfolio", "portfolio__owner"]
+    readonly_fields = ["portfolio", "number", "started_at", "ended_at", "ended_after", "closing"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

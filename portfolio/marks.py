@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ingestion import latest
+from ingestion import latest, markets, sessions
 from ingestion.models import Instrument
-from ingestion.store import to_us
+from ingestion.store import to_datetime, to_us
 from portfolio import currencies, positions, prices, valuation
 from portfolio.models import Portfolio
 from portfolio.valuation import Held, Holding, Mark
@@ -63,16 +63,31 @@ def holdings(ids: Iterable[int]) -> dict[int, Holding]:
     return {row.id: Holding(row.symbol, row.currency) for row in rows}
 
 
-def marks(ids: Iterable[int], now: datetime, days: Mapping[int, Day] | None = None) -> dict[int, Mark]:
+def marks(
+    ids: Iterable[int],
+    now: datetime,
+    days: Mapping[int, Day] | None = None,
+    closes: Mapping[int, Mark] | None = None,
+) -> dict[int, Mark]:
     """The latest price of each, else its last known close; those that have neither are missing.
 
-    days: what their days count from, where the caller has it from `days` already.
+    days, closes: from `days_of` and `last_closes`, where the caller keeps them.
     """
     ids = list(ids)
     found = {instrument: mark(told) for instrument, told in latest.get(ids, to_us(now)).items()}
-    found |= _closes([i for i in ids if i not in found or found[i].stale], found, now)
-    known = days if days is not None else days_of(found, now)
-    return {i: _counting(mark, known.get(i), now) for i, mark in found.items()}
+    unquoted = [i for i in ids if i not in found or found[i].late]
+    known = last_closes(unquoted, now) if closes is None else closes
+    found |= {i: known[i] for i in unquoted if i in known and (i not in found or known[i].time > found[i].time)}
+    began = days_of(found, now) if days is None else days
+    return {i: _counting(mark, began.get(i), now) for i, mark in found.items()}
+
+
+def last_closes(ids: Iterable[int], now: datetime) -> dict[int, Mark]:
+    """The last known close of each, for want of a quote, or of a newer one."""
+    return {
+        i: Mark(close.price, min(prices.closed_at(i, close.date), now), valuation.CARRIED)
+        for i, close in prices.last_closes(ids, now.astimezone(UTC).date()).items()
+    }
 
 
 def mark(found: latest.Latest) -> Mark:
@@ -102,12 +117,18 @@ def _of_close(instrument: int, close: prices.Close, now: datetime) -> Mark:
 
 def days_of(ids: Iterable[int], now: datetime) -> dict[int, Day]:
     """The previous closes of what trades in sessions: docs/accounting.md, "The day". The others are missing."""
-    ids, now_us = list(ids), to_us(now)
-    days = {i: prices.previous_session_day(i, now_us) for i in ids}
-    closes = prices.previous_closes([i for i, day in days.items() if day], now_us)
-    return {
-        i: Day(prices.closed_at(i, day), closes[i].price if i in closes else None) for i, day in days.items() if day
-    }
+    began = {i: since for i in ids if (since := day_began(i, now)) is not None}
+    closes = prices.previous_closes(began, to_us(now))
+    return {i: Day(since, closes[i].price if i in closes else None) for i, since in began.items()}
+
+
+def day_began(instrument: int, now: datetime) -> datetime | None:
+    """When the session before the newest that has opened was over; None for what trades round the clock."""
+    name = markets.of(instrument).calendar
+    if name in prices.ROUND_THE_CLOCK:
+        return None
+    close_us = sessions.calendars().previous_close_us(name, to_us(now))
+    return None if close_us is None else to_datetime(close_us)
 
 
 def _counting(mark: Mark, day: Day | None, now: datetime) -> Mark:

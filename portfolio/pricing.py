@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Final
 
 from portfolio import currencies, marks
 from portfolio.board import Board
@@ -13,6 +14,36 @@ from portfolio.valuation import Mark
 # An instrument in a base currency, with the splits that an older price is carried over; many portfolios share it.
 _Slot = tuple[int, str, tuple[tuple[datetime, Decimal], ...]]
 
+# Closes are read from the database again after so long, of so many instruments at one go.
+CLOSES_REREAD: Final = timedelta(minutes=1)
+CLOSES_AT_ONCE: Final = 100
+
+
+class Closes:
+    """Closing prices as they were a moment ago: where days began, and what is carried for want of a quote."""
+
+    def __init__(self) -> None:
+        self.days: dict[int, marks.Day] = {}
+        self.last: dict[int, Mark] = {}
+        self._read_at: dict[int, datetime] = {}
+
+    def read(self, ids: Iterable[int], now: datetime) -> None:
+        """Read those that are not known, and some of those that are old or whose day has ended."""
+        due = [i for i in ids if self._is_due(i, now)]
+        due.sort(key=lambda i: self._read_at.get(i, datetime.min.replace(tzinfo=now.tzinfo)))
+        some = due[:CLOSES_AT_ONCE]
+        self._read_at |= dict.fromkeys(some, now)
+        for known in (self.days, self.last):
+            for instrument in some:
+                known.pop(instrument, None)
+        self.days |= marks.days_of(some, now)
+        self.last |= marks.last_closes(some, now)
+
+    def _is_due(self, instrument: int, now: datetime) -> bool:
+        day, read_at = self.days.get(instrument), self._read_at.get(instrument)
+        began = marks.day_began(instrument, now)
+        return read_at is None or now - read_at >= CLOSES_REREAD or (day.since if day else None) != began
+
 
 class Pricing:
     """The prices of all that followed portfolios hold, kept on the board."""
@@ -20,7 +51,7 @@ class Pricing:
     def __init__(self, board: Board) -> None:
         self.board = board
         self.prices = Prices()
-        self.days: dict[int, marks.Day] = {}
+        self.closes = Closes()
         self.moneys: defaultdict[str, set[str]] = defaultdict(set)  # by base currency, those that rates are needed of
         self.fx: defaultdict[int, set[str]] = defaultdict(set)  # the base currencies whose rates an instrument tells
         self._slots: defaultdict[int, set[_Slot]] = defaultdict(set)
@@ -35,8 +66,8 @@ class Pricing:
         new = {i for own in portfolios for i in own.instruments} - self.prices.holdings.keys()
         if new:
             self.prices.holdings |= marks.holdings(new)
-            self.days |= marks.days_of(new, now)
-            self.prices.marks |= marks.marks(new, now, self.days)
+            self.closes.read(new, now)
+            self.prices.marks |= self._marks(new, now)
         for base in self._new_moneys(portfolios):
             self._rerate(base, now)
         for own in portfolios:
@@ -75,13 +106,16 @@ class Pricing:
             self.prices.marks.pop(gone, None)
             self._slots.pop(gone, None)
         self.prices.holdings |= marks.holdings(held)
-        self.days = marks.days_of(held, now)
+        self.closes.read(held, now)
         self._read(held, now)
         for base in list(self.moneys):
             self._rerate(base, now)
 
+    def _marks(self, ids: Iterable[int], now: datetime) -> dict[int, Mark]:
+        return marks.marks(ids, now, self.closes.days, self.closes.last)
+
     def _read(self, ids: set[int], now: datetime) -> None:
-        fresh = marks.marks(ids, now, self.days)
+        fresh = self._marks(ids, now)
         for instrument in ids:
             before, mark = self.prices.marks.get(instrument), fresh.get(instrument)
             if mark is None:

@@ -46,6 +46,11 @@ class Mark(msgspec.Struct, frozen=True):
         """Too old to be called the present price. It still counts, and is said."""
         return self.quality in _STALE
 
+    @property
+    def late(self) -> bool:
+        """Stale though its market is open, as far as anybody knows."""
+        return self.quality in _LATE
+
 
 class Holding(msgspec.Struct, frozen=True):
     """What the valuation must know of an instrument besides its price."""
