@@ -100,7 +100,7 @@ class OrderAdmin(admin.ModelAdmin):
     """Paper orders: to be read, and to be cancelled; what was filled is in the ledger."""
 
     list_display = [
-        "id", "portfolio", "instrument", "side", "type", "quantity", "filled_quantity", "status", "reason", "created_at",
+        "id", "portfolio", "instrument", "side", "type", "quantity", "filled_quantity", "status", "reason", "created_at"
     ]  # fmt: skip
     list_filter = ["status", "type", "side", "time_in_force"]
     search_fields = ["portfolio__name", "portfolio__owner__username", "client_order_id", "instrument__symbol"]
