@@ -2,6 +2,7 @@
 
 import datetime as dt
 import time
+from operator import itemgetter
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from ingestion import store
 from ingestion.models import Instrument, PostedPrice
 from ingestion.permissions import MarketData
 from ingestion.providers import SOURCES
+from ingestion.rows import checked
 from ingestion.serializers import (
     ClosePrice,
     DayRange,
@@ -101,7 +103,10 @@ class Prices(APIView):
         All of them or none: an error names the row, by its number from 1, and then nothing was written.
         """
         instrument = instrument_called(symbol)
-        rows = _checked(request.data)
+        rows = checked(
+            request.data, ClosePrice, "prices", settings.PRICES_MAX_ROWS, itemgetter("date"),
+            {"today": timezone.now().date()},
+        )  # fmt: skip
         _store(instrument, rows, request.user)
         return Response({"stored": len(rows)})
 
@@ -131,23 +136,6 @@ def _named(rows: QuerySet[Instrument], search: str) -> QuerySet[Instrument]:
     spelled = search.replace("/", "-")
     hit = Q(symbol__icontains=spelled) | Q(name__icontains=search)
     return rows.filter(hit | Q(venue_symbols__symbol__icontains=search)).distinct()
-
-
-def _checked(data: Any) -> list[dict[str, Any]]:
-    """The rows; 400 with each bad one by its number."""
-    if not isinstance(data, list) or not data:
-        raise serializers.ValidationError({"prices": ["Send a list of {date, close}."]})
-    if len(data) > settings.PRICES_MAX_ROWS:
-        raise serializers.ValidationError({"prices": [f"At most {settings.PRICES_MAX_ROWS} at once."]})
-    body = ClosePrice(data=data, many=True, context={"today": timezone.now().date()})
-    if not body.is_valid():
-        raise serializers.ValidationError({f"row {index + 1}": errors for index, errors in body.errors.items()})
-    first: dict[dt.date, int] = {}
-    for number, row in enumerate(body.validated_data, start=1):
-        if first.setdefault(row["date"], number) != number:
-            told = f"{row['date']} is in row {first[row['date']]} already."
-            raise serializers.ValidationError({f"row {number}": {"date": [told]}})
-    return list(body.validated_data)
 
 
 def _bar(symbol: str, day: dt.date, close: float) -> VenueBar:

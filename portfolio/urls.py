@@ -1,6 +1,6 @@
 from django.urls import path
 
-from portfolio.views import explain, history, imports, lots, orders, performance, portfolios, transactions
+from portfolio.views import explain, fx, history, imports, lots, orders, performance, portfolios, transactions
 
 urlpatterns = [
     path("fx/", fx.Rates.as_view()),
