@@ -25,8 +25,8 @@ DOUBTFUL: Final = "doubtful"
 
 # What keeps a price of each quality from being traded at; live ones are missing.
 _UNFIT: Final[Mapping[str, tuple[str, str]]] = {
-    latest.SUSPECT: (DOUBTFUL, "It waits: the newest price is not believed."),
-    latest.CLOSED: (CLOSED, "It waits: the market is closed."),
+    latest.SUSPECT: (DOUBTFUL, "The newest price is not believed."),
+    latest.CLOSED: (CLOSED, "The market is closed."),
 }
 
 
@@ -112,17 +112,17 @@ def _blocked(instrument_id: int, rules: Listed, price: Latest | None, now_us: in
     if not known.is_open(name, now_us):
         opens_us = known.next_open_us(name, now_us)
         until = "" if opens_us is None else f" until {_at(opens_us)}"
-        return CLOSED, f"It waits: the market is closed{until}."
+        return CLOSED, f"The market is closed{until}."
     if price is None:
-        return NO_PRICE, "It waits: no price is known."
+        return NO_PRICE, "No price is known."
     if price.source in rules.halted_on:
-        return HALTED, f"It waits: {price.source} has halted trading in it."
+        return HALTED, f"{price.source} has halted trading in it."
     if price.quality in _UNFIT:
         return _UNFIT[price.quality]
     if price.quality != latest.LIVE:
         age_s = (now_us - price.as_of_us) / 1e6
         return STALE, (
-            f"It waits for a fresh price: the newest is of {_at(price.as_of_us)}, {age_s:.0f} s ago;"
+            f"No fresh price: the newest is of {_at(price.as_of_us)}, {age_s:.0f} s ago;"
             f" orders are filled on prices of the last {settings.PRICE_FRESH_S:g} s only."
         )
     return None

@@ -304,14 +304,14 @@ class _Takings:
         if self.fills:
             self.taken_us = self.market.as_of_us
         elif self.order.limit is None:
-            self.nothing = ("empty", "It waits for somebody to trade with: that side of the book is empty.")
+            self.nothing = ("empty", "That side of the book is empty.")
 
     def _at_quote(self, maker: bool) -> None:
         """Without a book: at the quote, or without one at the last price, of a part of the last minute's volume."""
         quote = self.market.ask if self.order.side == BUY else self.market.bid
         price = self.market.last if quote is None else quote
         if price is None:
-            self.nothing = ("no_price", "It waits for a first price.")
+            self.nothing = ("no_price", "No price is known.")
             return
         if not self._acceptable(price) or (quote is None and price == self.order.limit):
             return  # a last price that equals the limit offers nothing
@@ -321,7 +321,7 @@ class _Takings:
         if self.fills:
             self.taken_us = self.market.as_of_us
         else:
-            self.nothing = ("volume", "It waits for more to be traded: its part of the last minute's volume is used.")
+            self.nothing = ("volume", "Its part of the last minute's volume is used up.")
 
     def _acceptable(self, price: Decimal) -> bool:
         limit = self.order.limit
@@ -370,7 +370,7 @@ class _Takings:
         if self.left <= 0:
             return None
         if self.short_of is not None:
-            return CANCELLED, f"The account's {self.short_of} cover no more of it."
+            return CANCELLED, f"The account has no {self.short_of} for the rest of it."
         if self.order.time_in_force == IOC:
             return CANCELLED, f"IOC: the remaining {plain(self.left)} was not to be had at once."
         return None

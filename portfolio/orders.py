@@ -280,7 +280,7 @@ class _Desk:
             self.finish(order, *outcome.end)
         elif outcome.waiting is not None and outcome.waiting[0] != order.waiting_for:
             order.waiting_for = outcome.waiting[0]
-            self._save(order, order.status, outcome.waiting[1])
+            self._save(order, order.status, f"Waiting. {outcome.waiting[1]}")
         else:
             order.waiting_for = "" if outcome.waiting is None else order.waiting_for
             order.save()
