@@ -3,13 +3,17 @@
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from django.conf import settings
 from django.db import connection
 
-from portfolio.models import Portfolio
+from portfolio import performance, returns
+from portfolio.closings import Closing, closings
+from portfolio.marking import with_ledger
+from portfolio.models import DaySnapshot, HourSnapshot, MinuteSnapshot, Portfolio
+from portfolio.performance import Window
 
 STEPS: Final = {
     "1m": dt.timedelta(minutes=1),
@@ -32,7 +36,7 @@ _GRACE: Final = dt.timedelta(minutes=5)
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What a portfolio was worth at the end of the stretch that begins at `time`. unpriced: what that leaves out."""
+    """What a portfolio was worth at the end of the stretch that begins at `time`."""
 
     time: dt.datetime
     total_value: Decimal
@@ -88,6 +92,8 @@ def points(
         raise TooMany(count)
     tolerance = max(step, dt.timedelta(seconds=settings.SNAPSHOT_IDLE_INTERVAL_S) + _GRACE)
     known = _known(portfolio, interval, begin - tolerance - step, end)
+    if interval == "1d":
+        known = [*_before_snapshots(portfolio, begin, end, now), *known]
     return list(_spread(known, [begin + n * step for n in range(count)], tolerance))
 
 
@@ -156,6 +162,58 @@ def _known(portfolio: Portfolio, interval: str, start: dt.datetime, end: dt.date
         cursor.execute(
             f"""SELECT DISTINCT ON (1) date_bin(%(step)s, time, %(epoch)s), {_FIGURES}
                 FROM ({tables}) AS kept ORDER BY 1, known DESC""",
-            {"portfolio": portfolio.pk, "start": start, "end": end, "step": STEPS[interval], "epoch": EPOCH},
+            _parameters(portfolio, interval, start, end),
         )
         return [Known(*row) for row in cursor.fetchall()]
+
+
+def _parameters(portfolio: Portfolio, interval: str, start: dt.datetime, end: dt.datetime) -> dict[str, Any]:
+    return {"portfolio": portfolio.pk, "start": start, "end": end, "step": STEPS[interval], "epoch": EPOCH}
+
+
+# --- Before there were snapshots
+
+
+def _before_snapshots(portfolio: Portfolio, begin: dt.datetime, end: dt.datetime, now: dt.datetime) -> list[Known]:
+    """The days from `begin` on that no snapshot knows of: the ledger at each day's closes."""
+    entries = portfolio.transactions.entries()
+    first = performance.first_day(entries)
+    day = dt.timedelta(days=1)
+    until = min(end, _first_snapshot(portfolio) or end)
+    days = [] if first is None else _days(max(begin.date(), first), floor(until - dt.timedelta(microseconds=1), day))
+    if until < end and days and days[-1] == until.date():
+        days.pop()  # the snapshots' own first day
+    if not days:
+        return []
+    window = Window(days[0], days[-1])
+    ledger = performance.read(entries, portfolio.policy(), window)
+    assert first is not None, "there are days"
+    market = returns.market_of(ledger, portfolio.base_currency, Window(first, window.end), now)
+    market = with_ledger(market, ledger.entries.values(), ledger.movements)
+    return [_of_closing(one) for one in closings(entries, portfolio.policy(), market, days)]
+
+
+def _days(first: dt.date, last: dt.datetime) -> list[dt.date]:
+    return [first + dt.timedelta(days=n) for n in range((last.date() - first).days + 1)]
+
+
+def _first_snapshot(portfolio: Portfolio) -> dt.datetime | None:
+    firsts = [
+        model.objects.filter(portfolio=portfolio).order_by("time").values_list("time", flat=True).first()
+        for model in (MinuteSnapshot, HourSnapshot, DaySnapshot)
+    ]
+    return min((first for first in firsts if first is not None), default=None)
+
+
+def _of_closing(one: Closing) -> Known:
+    return Known(
+        time=dt.datetime.combine(one.day, dt.time(), dt.UTC),
+        total_value=one.total_value,
+        market_value=one.market_value,
+        cash=one.cash,
+        net_invested=one.net_invested,
+        realized_pnl=one.realized,
+        unrealized_pnl=one.unrealized,
+        stale=not one.whole,
+        source=CLOSES,
+    )

@@ -36,4 +36,4 @@ class PointSerializer(serializers.Serializer):
     stale = serializers.BooleanField(read_only=True, allow_null=True)
     carried = serializers.BooleanField(read_only=True)
     gap = serializers.BooleanField(read_only=True)
-    source = serializers.CharField(read_only=True, allow_null=True)
+    source: serializers.CharField = serializers.CharField(read_only=True, allow_null=True)  # type: ignore[assignment]

@@ -1,8 +1,9 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from ingestion.models import PostedPrice
 from portfolio import history, snapshots
 from portfolio.models import DaySnapshot, HourSnapshot, MinuteSnapshot
 from portfolio.topics import Revalued
@@ -170,3 +171,30 @@ def test_bobs_history_is_not_alices(client, bob, portfolio):
 def test_stretches_begin_where_clocks_do():
     assert history.floor(T + timedelta(minutes=7, seconds=3), history.STEPS["5m"]) == T + timedelta(minutes=5)
     assert history.floor(T, history.STEPS["1d"]) == datetime(2026, 11, 18, tzinfo=UTC)
+
+
+# --- Before there were snapshots
+
+
+def test_days_before_the_first_snapshot_are_the_ledger_at_their_closes(post, ask, btc, note):
+    PostedPrice.objects.bulk_create(
+        PostedPrice(instrument=btc, date=date(2026, 11, day), close=Decimal(close), posted_at=T)
+        for day, close in [(10, "100"), (11, "110.10"), (13, "55.1")]
+    )
+    post("DEPOSIT", amount="1000", at=datetime(2026, 11, 9, 12, tzinfo=UTC))
+    post("BUY", btc, quantity="2", price="100", fee="1", at=datetime(2026, 11, 10, 12, tzinfo=UTC))
+    post("SPLIT", btc, ratio=Decimal(2), at=datetime(2026, 11, 12, 12, tzinfo=UTC))
+    note(0, "5000")
+    answer = ask(interval="1d", start="2026-11-08", end="2026-11-14")
+    assert shown(answer) == ["gap", "1000", "999", "1019.2", "1019.2", "1019.4"]
+    points = answer.json()["results"]
+    assert [p["flow"] for p in points[1:]] == [None, "0", "0", "0", "0"]
+    assert (points[3]["unrealized_pnl"], points[3]["source"], points[3]["stale"]) == ("19.2", "closes", False)
+    later = ask(interval="1d", start="2026-11-17", end="2026-11-19").json()["results"]
+    assert [(p["total_value"], p["source"]) for p in later] == [("1019.4", "closes"), ("5000", "snapshot")]
+
+
+def test_a_day_without_a_price_says_so(post, ask, btc):
+    post("TRANSFER_IN", btc, quantity="2", price="100", at=datetime(2026, 11, 10, 12, tzinfo=UTC))
+    (point,) = ask(interval="1d", start="2026-11-10", end="2026-11-11").json()["results"]
+    assert (point["market_value"], point["stale"]) == ("0", True)
