@@ -7,8 +7,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from portfolio import ledger, matching, orders
-from portfolio.models import AccountEpoch, Fill, Order, OrderEvent, Portfolio, Proof, Transaction
+from portfolio import ledger, matching, orders, sharing
+from portfolio.models import AccountEpoch, Fill, Household, Order, OrderEvent, Portfolio, Proof, Share, Transaction
 
 
 @admin.register(Portfolio)
@@ -143,4 +143,41 @@ class AccountEpochAdmin(admin.ModelAdmin):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Share)
+class ShareAdmin(admin.ModelAdmin):
+    """To be seen and taken back; owners give them, and a link's token is told to them alone."""
+
+    list_display = ["portfolio", "user", "expires_at", "created_at"]
+    search_fields = ["portfolio__name", "portfolio__owner__username", "user__username"]
+    list_select_related = ["portfolio", "portfolio__owner", "user"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def delete_model(self, request: HttpRequest, obj: Share) -> None:
+        sharing.revoke(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Share]) -> None:
+        for share in queryset:
+            sharing.revoke(share)
+
+
+@admin.register(Household)
+class HouseholdAdmin(admin.ModelAdmin):
+    """To be seen; which portfolios belong together is their owner's to say."""
+
+    list_display = ["name", "owner", "base_currency", "created_at"]
+    search_fields = ["name", "owner__username"]
+    list_select_related = ["owner"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

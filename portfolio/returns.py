@@ -37,7 +37,7 @@ def measure(portfolio: Portfolio, asked: Asked, now: datetime) -> Performance:
 
 def measure_household(portfolios: Iterable[Portfolio], base: str, asked: Asked, now: datetime) -> Performance:
     """Several portfolios as one, in `base`. What went from one to another within a day is no flow."""
-    return _measure([_rated(portfolio, base) for portfolio in portfolios], base, asked, now)
+    return _measure([rated(portfolio, base) for portfolio in portfolios], base, asked, now)
 
 
 def _member(portfolio: Portfolio) -> _Member:
@@ -60,7 +60,7 @@ def window_of(asked: Asked, began: date, today: date) -> Window:
     return Window(min(asked.start or began, end), end)
 
 
-def _rated(portfolio: Portfolio, base: str) -> _Member:
+def rated(portfolio: Portfolio, base: str) -> _Member:
     """A member whose rows tell their rates in the household's currency, by the dated rate of each row's day."""
     member = _member(portfolio)
     own = portfolio.base_currency

@@ -1,8 +1,30 @@
 from django.urls import path
 
-from portfolio.views import explain, fx, history, imports, lots, orders, performance, portfolios, transactions
+from portfolio.views import (
+    explain,
+    fx,
+    history,
+    households,
+    imports,
+    lots,
+    orders,
+    performance,
+    portfolios,
+    sharing,
+    transactions,
+)
 
 urlpatterns = [
+    path("portfolios/<int:portfolio_id>/shares/", sharing.Shares.as_view()),
+    path("portfolios/<int:portfolio_id>/shares/<int:share_id>/", sharing.OneShare.as_view()),
+    path("shared/<str:token>/", sharing.open_by_link(portfolios.OnePortfolio)),
+    path("shared/<str:token>/positions/", sharing.open_by_link(portfolios.Positions)),
+    path("shared/<str:token>/performance/", sharing.open_by_link(performance.PerformanceView)),
+    path("shared/<str:token>/history/", sharing.open_by_link(history.History)),
+    path("households/", households.Households.as_view()),
+    path("households/<int:household_id>/", households.OneHousehold.as_view()),
+    path("households/<int:household_id>/positions/", households.HouseholdPositions.as_view()),
+    path("households/<int:household_id>/performance/", households.HouseholdPerformance.as_view()),
     path("fx/", fx.Rates.as_view()),
     path("portfolios/", portfolios.Portfolios.as_view()),
     path("portfolios/<int:portfolio_id>/", portfolios.OnePortfolio.as_view()),

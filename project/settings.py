@@ -500,6 +500,9 @@ LEDGER_ROWS_MAX_PER_POST = env.int("LEDGER_ROWS_MAX_PER_POST", 5_000)
 LEDGER_EARLIEST = env.str("LEDGER_EARLIEST", "1900-01-01T00:00:00+00:00")
 # Quote currencies that count one to one as another: a holding priced in USDT is worth as many USD.
 STABLE_EQUIVALENTS = env.dict("STABLE_EQUIVALENTS", default={"USDT": "USD", "USDC": "USD"})
+MAX_SHARES_PER_PORTFOLIO = env.int("MAX_SHARES_PER_PORTFOLIO", 100)
+SHARE_LINK_MAX_DAYS = env.int("SHARE_LINK_MAX_DAYS", 366)
+MAX_PORTFOLIOS_PER_HOUSEHOLD = env.int("MAX_PORTFOLIOS_PER_HOUSEHOLD", 50)
 # How long a dated exchange rate counts where no newer one is known: over weekends and the longest holidays.
 FX_MAX_AGE_DAYS = env.int("FX_MAX_AGE_DAYS", 7)
 # What Sharpe and Sortino measure against where the request doesn't say: a year's rate, 0.03 for 3 %.

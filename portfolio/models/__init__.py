@@ -3,6 +3,7 @@
 from portfolio.models.imports import ImportBatch, ImportedRow
 from portfolio.models.ledger import AppendOnly, CostBasisChange, ExactField, Portfolio, Transaction
 from portfolio.models.orders import AccountEpoch, Fill, Order, OrderEvent
+from portfolio.models.sharing import Household, Share
 from portfolio.models.snapshots import DaySnapshot, HourSnapshot, MinuteSnapshot, Proof
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "ExactField",
     "Fill",
     "HourSnapshot",
+    "Household",
     "ImportBatch",
     "ImportedRow",
     "MinuteSnapshot",
@@ -20,5 +22,6 @@ __all__ = [
     "OrderEvent",
     "Portfolio",
     "Proof",
+    "Share",
     "Transaction",
 ]

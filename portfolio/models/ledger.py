@@ -36,10 +36,11 @@ class ExactField(models.DecimalField):
 
 class PortfolioQuerySet(models.QuerySet["Portfolio"]):
     def visible_to(self, user: Any) -> "PortfolioQuerySet":
-        """The one door to a portfolio: those that `user` may see."""
+        """The one door to a portfolio: those that `user` may see, the user's own and those shared with the user."""
         if isinstance(user, AnonymousUser) or not user.is_active:
             return self.none()
-        return self.filter(owner=user)
+        shared = Portfolio.objects.filter(shares__user=user)
+        return self.filter(models.Q(owner=user) | models.Q(pk__in=shared.values("pk")))
 
     def writable_by(self, user: Any) -> "PortfolioQuerySet":
         """Those that `user` may change: the owner's own."""

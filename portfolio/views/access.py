@@ -1,13 +1,27 @@
 """Whose portfolio may be read and written: the check that every call on one portfolio begins with."""
 
-from rest_framework.exceptions import NotFound, PermissionDenied
-from rest_framework.request import Request
+from typing import Any
 
-from portfolio.models import Portfolio
+from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from portfolio.models import Portfolio, Share
 
 
 def own_portfolio(request: Request, portfolio_id: int) -> Portfolio:
-    """The portfolio, if the one who asks may see it; else 404, whether it exists or not."""
+    """The portfolio, if the one who asks may see it: its owner, whom it is shared with, or who has a link to it.
+
+    Else 404, whether it exists or not.
+    """
+    if isinstance(request.auth, Share):
+        if request.auth.portfolio_id == portfolio_id:
+            return request.auth.portfolio
+        raise NotFound
     found = Portfolio.objects.visible_to(request.user).filter(pk=portfolio_id).first()
     if found is None:
         raise NotFound
@@ -20,3 +34,24 @@ def writable_portfolio(request: Request, portfolio_id: int) -> Portfolio:
     if not Portfolio.objects.writable_by(request.user).filter(pk=portfolio.pk).exists():
         raise PermissionDenied("This portfolio is shared with you to be read; its owner alone changes it.")
     return portfolio
+
+
+class LinkAuthentication(BaseAuthentication):
+    """The token in the path `shared/<token>/` opens one portfolio to whoever has it; it makes nobody of them.
+
+    A token that is unknown or has expired is 404, so that it can't be told from one that never was.
+    """
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, Share]:
+        token: Any = request.parser_context["kwargs"]["token"]
+        share = Share.objects.opened_by(token, timezone.now())
+        if share is None:
+            raise NotFound
+        return AnonymousUser(), share
+
+
+class HasLink(BasePermission):
+    """Whoever came by a link."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return isinstance(request.auth, Share)

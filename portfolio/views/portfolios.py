@@ -70,30 +70,33 @@ class OnePortfolio(APIView):
         return Response(PortfolioSerializer(changed).data)
 
 
+PositionsSerializer = inline_serializer(
+    "Positions",
+    {
+        "results": PositionSerializer(many=True),
+        "next": serializers.URLField(allow_null=True),
+        "as_of": serializers.DateTimeField(),
+        "stale": serializers.ListField(child=serializers.CharField()),
+        "unpriced": serializers.ListField(child=serializers.CharField()),
+        "unpriced_reasons": serializers.DictField(child=serializers.CharField()),
+        "overdrawn": serializers.ListField(child=serializers.CharField()),
+    },
+)
+
+
 class Positions(APIView):
     """What is held now, at the latest prices."""
 
-    @extend_schema(
-        responses=inline_serializer(
-            "Positions",
-            {
-                "results": PositionSerializer(many=True),
-                "next": serializers.URLField(allow_null=True),
-                "as_of": serializers.DateTimeField(),
-                "stale": serializers.ListField(child=serializers.CharField()),
-                "unpriced": serializers.ListField(child=serializers.CharField()),
-                "unpriced_reasons": serializers.DictField(child=serializers.CharField()),
-                "overdrawn": serializers.ListField(child=serializers.CharField()),
-            },
-        )
-    )
+    @extend_schema(responses=PositionsSerializer)
     def get(self, request: Request, portfolio_id: int) -> Response:
         """All positions in one page, with what the whole leaves out."""
         portfolio = own_portfolio(request, portfolio_id)
-        worth = revalue(portfolio, timezone.now()).worth
-        whole = valuation.payload(portfolio.pk, portfolio.name, worth)
-        about: dict[str, Any] = {
-            name: whole[name] for name in ("as_of", "stale", "unpriced", "unpriced_reasons", "overdrawn")
-        }
-        rows = PositionSerializer([position_row(position) for position in worth.positions], many=True).data
-        return Response({"results": rows, "next": None, **about})
+        return Response(positions_json(revalue(portfolio, timezone.now()).worth))
+
+
+def positions_json(worth: valuation.Valuation) -> dict[str, Any]:
+    """One page of positions, and of what the whole says what it leaves out."""
+    whole = valuation.payload(0, "", worth)
+    about = {name: whole[name] for name in ("as_of", "stale", "unpriced", "unpriced_reasons", "overdrawn")}
+    rows = PositionSerializer([position_row(position) for position in worth.positions], many=True).data
+    return {"results": rows, "next": None, **about}
