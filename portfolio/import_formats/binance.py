@@ -7,7 +7,8 @@
     withdrawals      the same header; its file's name or the option `type` says which it is
 
 https://www.binance.com/en/support/faq/how-to-download-spot-trading-transaction-history-statement-e4ff64f2533f4d23a0b3f8f17f510eab
-A pair is the instrument BASE-QUOTE. A fee in a third coin is a disposal of units of it.
+A pair is the instrument BASE-QUOTE. A fee in a third coin is a disposal of units of it
+(the ledger sees to that).
 """
 
 import re
@@ -36,7 +37,7 @@ _QUOTES: Final = (
 )  # fmt: skip
 _MONEY: Final = {"USD", "USDT", "USDC", "FDUSD", "DAI", "EUR", "GBP", "TRY", "BRL", "AUD", "UAH", "RUB", "JPY", "PLN",
                  "RON", "ZAR", "ARS", "MXN", "CZK", "COP"}  # fmt: skip
-_WITH_COIN: Final = re.compile(r"(?P<number>[\d.,]+?(?:E-?\d+)?)\s?(?P<coin>[A-Z0-9]*[A-Z][A-Z0-9]*)", re.ASCII)
+_WITH_COIN: Final = re.compile(r"[\d.,]+(?:E-?\d+)?\s?(?P<coin>[A-Z][A-Z0-9]*)", re.ASCII)
 
 
 def recognizes(document: Document) -> bool:
@@ -84,14 +85,17 @@ def _pair(cells: Cells, column: str) -> tuple[str, str]:
     raise cells.fault(f"“{pair[:20]}” ends in no quote coin that is known here.", column)
 
 
-def _with_coin(cells: Cells, column: str, default: str) -> tuple[Decimal, str]:
-    """0.05BTC → 0.05 and BTC."""
+def _with_coin(cells: Cells, column: str, coin: str, *others: str) -> tuple[Decimal, str]:
+    """0.05BTC → 0.05 and BTC. coin: where none is told; it and the others may begin with a digit: 50.11INCH."""
     text = cells.text(column).upper()
     if not text:
-        return ZERO, default
+        return ZERO, coin
+    told = next((name for name in (coin, *others) if text.endswith(name)), None)
     found = _WITH_COIN.fullmatch(text)
+    if told is None and found is not None:
+        told = found["coin"]
     try:
-        return number(found["number"] if found else text), found["coin"] if found else default
+        return number(text.removesuffix(told or "")), told or coin
     except BadNumber as error:
         raise cells.fault(str(error), column) from error
 
@@ -100,7 +104,7 @@ def _trade(cells: Cells) -> Iterator[Posting]:
     base, quote = _pair(cells, "Pair")
     executed, _ = _with_coin(cells, "Executed", base)
     amount, _ = _with_coin(cells, "Amount", quote)
-    fee, coin = _with_coin(cells, "Fee", quote)
+    fee, coin = _with_coin(cells, "Fee", quote, base)
     yield _filled(cells, (base, quote), "Pair", "Side", executed, amount, fee, coin)
 
 
@@ -125,21 +129,9 @@ def _filled(
     return Posting(
         line=cells.line, at=_at(cells), type=side, symbol=cells.text(pair_column).upper(),
         names=(f"{base}-{quote}", base), quantity=executed, price=price, currency=quote,
-        **_fee(fee, coin, base, quote, price),
+        fee=fee, fee_currency=coin,
         columns={"symbol": pair_column, "type": side_column, "quantity": "Executed", "price": "Price", "fee": "Fee"},
     )  # fmt: skip
-
-
-def _fee(fee: Decimal, coin: str, base: str, quote: str, price: Decimal) -> dict[str, Any]:
-    """In the quote coin it is money; in another it is units of that, at the trade's price where that is the base."""
-    if not fee or coin == quote:
-        return {"fee": fee}
-    return {
-        "fee": fee,
-        "fee_symbol": coin,
-        "fee_names": (f"{coin}-{quote}", coin),
-        "fee_price": price if coin == base else None,
-    }
 
 
 class _Transfer:
@@ -290,7 +282,7 @@ def _exchanged(lines: list[Cells]) -> Iterator[Posting]:
     }  # fmt: skip
     first, *more = fees.items() or [(quote, ZERO)]
     yield Posting(type="BUY" if buying else "SELL", quantity=quantity, price=price,
-                  **_fee(first[1], first[0], base, quote, price), **about)  # fmt: skip
+                  fee=first[1], fee_currency=first[0], **about)  # fmt: skip
     for part, (coin, fee) in enumerate(more, start=1):
         yield _charge(coin, fee, {"line": lines[0].line, "at": _at(lines[0]), "part": part})
 

@@ -24,7 +24,7 @@ TITLE: Final = "CSV or JSON by our own names, or by a mapping"
 # As they are exported, in this order.
 FIELDS: Final = (
     "id", "type", "at", "symbol", "quantity", "price", "amount", "currency", "fx_rate", "fee", "fee_currency",
-    "fee_rate", "fee_symbol", "fee_price", "fee_price_currency", "to_symbol", "ratio", "basis_fraction", "basis",
+    "fee_rate", "fee_price", "to_symbol", "ratio", "basis_fraction", "basis",
     "opened_at", "cash_in_lieu", "withholding", "to_currency", "to_amount", "lot_ids", "external_id", "reverses",
     "note",
 )  # fmt: skip
@@ -230,7 +230,7 @@ def _posting(told: dict[str, Any], line: int, columns: Mapping[str, str], option
         raise Fault("A time is needed.", row=line, column=columns.get("at", "at"))
     type_ = _type(told, line, columns, options)
     figures = {name: told.get(name) for name in (*NUMBERS, *TIMES)}
-    texts: dict[str, Any] = {name: _text(told, name) for name in ("symbol", "fee_symbol", "to_symbol", "external_id")}
+    texts: dict[str, Any] = {name: _text(told, name) for name in ("symbol", "to_symbol", "external_id")}
     moneys: dict[str, Any] = {
         name: currency(told.get(name) or "") for name in ("currency", "fee_currency", "to_currency")
     }
@@ -242,7 +242,6 @@ def _posting(told: dict[str, Any], line: int, columns: Mapping[str, str], option
     moneys["currency"] = moneys["currency"] or options.currency
     return Posting(
         line=line, type=type_, columns=columns, note=unescaped(told.get("note") or ""),
-        fee_price_currency=currency(told.get("fee_price_currency") or "") or "",
         lot_ids=_ids(told.get("lot_ids") or "", line), **figures, **texts, **moneys, **ids,
     )  # fmt: skip
 

@@ -41,10 +41,7 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
     fee: Decimal | None = None
     fee_currency: str | None = None
     fee_rate: Decimal | None = None
-    fee_symbol: str | None = None
-    fee_names: tuple[str, ...] = ()
     fee_price: Decimal | None = None
-    fee_price_currency: str = ""
     currency: str | None = None
     fx_rate: Decimal | None = None
     to_symbol: str | None = None
@@ -67,16 +64,12 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def symbols(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Our field → the file's symbol, and the names to look under."""
-        given = {
-            "symbol": (self.symbol, self.names),
-            "to_symbol": (self.to_symbol, ()),
-            "fee_symbol": (self.fee_symbol, self.fee_names),
-        }
+        given = {"symbol": (self.symbol, self.names), "to_symbol": (self.to_symbol, ())}
         return {field: (symbol, names) for field, (symbol, names) in given.items() if symbol is not None}
 
 
 # What two exports of the same row may differ in: where it stands, how it is looked up, what people wrote beside it.
-_NOT_CONTENT = {"line", "part", "names", "fee_names", "note", "external_id", "reference", "id", "reverses", "columns"}
+_NOT_CONTENT = {"line", "part", "names", "note", "external_id", "reference", "id", "reverses", "columns"}
 _CONTENT = [name for name in Posting.__struct_fields__ if name not in _NOT_CONTENT]
 
 

@@ -16,7 +16,7 @@ def opened(content, **limits):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"])
 def test_the_encoding_is_found(encoding):
-    text = ROWS + "2026-01-06,DEPOSIT,7\n" + ("" if encoding == "utf-16" else "") + "2026-01-07,Zuführung,7\n"
+    text = ROWS + "2026-01-06,DEPOSIT,7\n" + "2026-01-07,Zuführung,7\n"
     document = opened(text.encode(encoding))
     assert [record.cells[1] for record in document.records()] == ["type", "DEPOSIT", "DEPOSIT", "Zuführung"]
 

@@ -1,0 +1,504 @@
+"""Files into a ledger: what a file would do, doing it, and undoing it.
+
+`read` (in `import_formats`, pure) says what a file states. Here its symbols become instruments, each row gets an
+identity by which it is posted only once, and `ledger.post_all` takes all rows or none. A preview is the same, rolled
+back.
+"""
+
+import hashlib
+import logging
+import zlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from ingestion import symbols
+from ingestion.models import Instrument
+from portfolio import ledger
+from portfolio.import_formats import FORMATS, detect, generic
+from portfolio.import_formats.files import Document, Sheet, open_document
+from portfolio.import_formats.postings import Fault, Identities, Posting
+from portfolio.import_formats.reading import Options
+from portfolio.ledger import Draft, Refused, RowsRefused
+from portfolio.models import ImportBatch, ImportedRow, Portfolio, Transaction
+from portfolio.positions import REVERSAL
+from worker import jobs
+
+logger = logging.getLogger(__name__)
+
+KIND: Final = "portfolio.import"
+NEW, EXISTS, FAILED = "new", "exists", "error"
+# What two rows agree in that say the same of one event, whoever typed them in.
+_ESSENCE: Final = (
+    "type",
+    "at",
+    "instrument_id",
+    "to_instrument_id",
+    "quantity",
+    "price",
+    "amount",
+    "ratio",
+    "to_amount",
+)
+_COPIED: Final = (
+    "quantity", "price", "amount", "ratio", "basis_fraction", "basis", "opened_at", "cash_in_lieu", "withholding",
+    "fee", "fee_currency", "fee_rate", "fee_price", "currency", "fx_rate", "to_amount", "note",
+)  # fmt: skip
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """How a file is to be read. symbols: the file's name → ours. skip_errors: post the good rows, report the others."""
+
+    preset: str | None = None
+    mapping: dict[str, str] = {}
+    types: dict[str, str] = {}
+    symbols: dict[str, str] = {}
+    date_format: str | None = None
+    timezone: str | None = None
+    decimal: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    currency: str | None = None
+    account: str | None = None
+    skip_errors: bool = False
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """A posting on its way. found: the row that is in the ledger already; errors: the file's column → a sentence."""
+
+    posting: Posting
+    draft: Draft | None = None
+    found: int | None = None
+    posted: Transaction | None = None
+    errors: dict[str, str] = {}
+
+    @property
+    def status(self) -> str:
+        if self.errors:
+            return FAILED
+        return EXISTS if self.found is not None else NEW
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What a file says, and what becomes of it.
+
+    faults: what could not be read. unknown: the file's symbols without an instrument → similar symbols of ours.
+    in_ledger: whether the rows were tried in the ledger, which knows of sales of more than is held.
+    """
+
+    preset: str
+    encoding: str
+    delimiter: str | None
+    rows: list[Row]
+    faults: list[Fault]
+    unknown: dict[str, list[str]]
+    in_ledger: bool = True
+
+    @property
+    def failed(self) -> int:
+        return len(self.faults) + sum(row.status == FAILED for row in self.rows)
+
+    def count(self, status: str) -> int:
+        """How many rows are so."""
+        return sum(row.status == status for row in self.rows)
+
+    def errors(self) -> list[dict[str, Any]]:
+        """All that is wrong, by row and column, in the order of the file."""
+        told = [(fault.row, fault.column, fault.message) for fault in self.faults]
+        told += [(row.posting.line, column, why) for row in self.rows for column, why in row.errors.items()]
+        told.sort(key=lambda error: error[0] or 0)
+        return [{"row": row, "column": column, "message": message} for row, column, message in told]
+
+
+# --- Preview and commit -----------------------------------------------------------------------------------------------
+
+
+def preview(portfolio: Portfolio, content: bytes, wish: Wish, now: datetime) -> Report:
+    """What `commit` would do; nothing is written. A file above IMPORT_BYTES_AT_ONCE is only read."""
+    report = prepare(portfolio, content, wish)
+    if len(content) > settings.IMPORT_BYTES_AT_ONCE:
+        report.in_ledger = False
+        return report
+    with transaction.atomic():
+        _post(portfolio, report, now)
+        transaction.set_rollback(True)
+    return report
+
+
+def commit(batch: ImportBatch, content: bytes, wish: Wish, now: datetime) -> Report:
+    """Post the file's rows, all or none; with `skip_errors` the good ones. The batch says what became of it.
+
+    A file that can't be read at all is a report without rows, and a batch that failed.
+    """
+    try:
+        report = prepare(batch.portfolio, content, wish)
+    except Fault as fault:
+        report = Report(preset=wish.preset or "", encoding="", delimiter=None, rows=[], faults=[fault], unknown={})
+        _note(batch, report, ImportBatch.Status.FAILED)
+        return report
+    with transaction.atomic():
+        _post(batch.portfolio, report, now)
+        refused = bool(report.failed) and not wish.skip_errors
+        if refused:
+            transaction.set_rollback(True)
+        else:
+            _link(batch, report.rows)
+            _note(batch, report, ImportBatch.Status.DONE)
+    if refused:
+        _note(batch, report, ImportBatch.Status.FAILED)
+    return report
+
+
+def begin(portfolio: Portfolio, user: Any, content: bytes, filename: str, wish: Wish) -> ImportBatch:
+    """A batch for a file. A file above IMPORT_BYTES_AT_ONCE is kept in it, for a worker: `batch.job` tells how far."""
+    later = len(content) > settings.IMPORT_BYTES_AT_ONCE
+    return ImportBatch.objects.create(
+        portfolio=portfolio,
+        user=user,
+        filename=filename[:255],
+        sha256=hashlib.sha256(content).hexdigest(),
+        options=msgspec.to_builtins(wish),
+        content=zlib.compress(content) if later else None,
+        job=jobs.start(KIND, None, user) if later else None,
+    )
+
+
+def work_off(batch_id: int, now: datetime) -> None:
+    """Import a batch that waits. Safe to run twice: the second finds nothing to do."""
+    with transaction.atomic():
+        batch = ImportBatch.objects.select_for_update(of=("self",)).select_related("portfolio", "job").get(pk=batch_id)
+        if batch.status != ImportBatch.Status.PENDING or batch.content is None:
+            return
+        wish = msgspec.convert(batch.options, Wish)
+        report = commit(batch, zlib.decompress(batch.content), wish, now)
+        ImportBatch.objects.filter(pk=batch_id).update(content=None)
+    if batch.job is None:
+        return
+    if batch.status == ImportBatch.Status.DONE:
+        batch.job.finish(f"{batch.added} rows added, {batch.existing} were there, {batch.failed} failed")
+    else:
+        batch.job.fail(f"nothing was posted: {report.failed} rows have errors")
+
+
+def _note(batch: ImportBatch, report: Report, status: str) -> None:
+    batch.status, batch.preset = status, report.preset
+    batch.rows, batch.failed = len(report.rows) + len(report.faults), report.failed
+    batch.existing = report.count(EXISTS)
+    batch.added = report.count(NEW) if status == ImportBatch.Status.DONE else 0
+    batch.errors = report.errors()[: settings.IMPORT_ERRORS_MAX]
+    batch.save(update_fields=["status", "preset", "rows", "added", "existing", "failed", "errors"])
+
+
+def _link(batch: ImportBatch, rows: Iterable[Row]) -> None:
+    lines = [ImportedRow(batch=batch, line=row.posting.line, transaction=row.posted) for row in rows if row.posted]
+    ImportedRow.objects.bulk_create(lines, batch_size=1_000)
+
+
+# --- From the file to drafts ------------------------------------------------------------------------------------------
+
+
+def prepare(portfolio: Portfolio, content: bytes, wish: Wish) -> Report:
+    """The file's rows in the order in which they are posted, each as a draft or with its errors. Raises Fault."""
+    if len(content) > settings.IMPORT_MAX_BYTES:
+        raise Fault(f"The file has {len(content)} bytes, more than {settings.IMPORT_MAX_BYTES}.")
+    document = open_document(
+        content,
+        rows_max=settings.IMPORT_MAX_ROWS,
+        columns_max=settings.IMPORT_MAX_COLUMNS,
+        encoding=wish.encoding,
+        delimiter=wish.delimiter,
+    )
+    format_ = _format(document, wish)
+    postings, faults = _read(format_.read(document, _options(portfolio, wish)))
+    if not postings and not faults:
+        raise Fault("The file has no rows.")
+    resolver = _Resolver(portfolio, wish)
+    rows = [resolver.row(posting) for posting in in_order(postings)]
+    _identify(portfolio, format_.NAME, rows)
+    return Report(
+        preset=format_.NAME,
+        encoding=document.encoding,
+        delimiter=document.delimiter if isinstance(document, Sheet) else None,
+        rows=rows,
+        faults=faults,
+        unknown=resolver.unknown(),
+    )
+
+
+def _format(document: Document, wish: Wish) -> Any:
+    if wish.preset is not None:
+        return FORMATS[wish.preset]
+    return generic if wish.mapping else detect(document)
+
+
+def _options(portfolio: Portfolio, wish: Wish) -> Options:
+    given = {name: getattr(wish, name) for name in Options.__struct_fields__ if name != "base_currency"}
+    return Options(base_currency=portfolio.base_currency, **given)
+
+
+def _read(found: Iterable[Posting | Fault]) -> tuple[list[Posting], list[Fault]]:
+    postings: list[Posting] = []
+    faults: list[Fault] = []
+    for item in found:
+        if isinstance(item, Fault):
+            faults.append(item)
+        else:
+            postings.append(item)
+    return postings, faults
+
+
+def in_order(postings: Sequence[Posting]) -> list[Posting]:
+    """As they happened; those of one instant in the order of the file, or against it where the newest comes first.
+
+    Our own export stands in the order of posting, which alone knows what reversed what.
+    """
+    if any(posting.id is not None for posting in postings):
+        return list(postings)
+    downwards = len(postings) > 1 and postings[0].at > postings[-1].at
+    return sorted(postings, key=lambda row: (row.at, -row.line if downwards else row.line, row.part))
+
+
+class _Resolver:
+    """The instruments of one file's symbols."""
+
+    def __init__(self, portfolio: Portfolio, wish: Wish) -> None:
+        self._ours = {symbols.normalize(theirs): ours for theirs, ours in wish.symbols.items()}
+        self._found: dict[tuple[str, ...], Instrument | None] = {}
+        self._missing: dict[str, None] = {}
+        used = portfolio.transactions.filter(instrument__isnull=False).order_by()
+        self._used = set(used.values_list("instrument_id", flat=True).distinct())
+
+    def row(self, posting: Posting) -> Row:
+        """The row, with its draft where its symbols are known."""
+        instruments: dict[str, Instrument] = {}
+        errors: dict[str, str] = {}
+        for field, (symbol, names) in posting.symbols.items():
+            found = self._instrument(symbol, names)
+            if found is None:
+                self._missing.setdefault(symbol)
+                errors[posting.columns.get(field, field)] = f"There is no instrument “{symbol[:40]}”: say `symbols`."
+            else:
+                instruments[field] = found
+        return Row(posting=posting, errors=errors, draft=None if errors else _draft(posting, instruments))
+
+    def _instrument(self, symbol: str, names: tuple[str, ...]) -> Instrument | None:
+        wanted = (symbol, *names)
+        if wanted not in self._found:
+            self._found[wanted] = self._look_up(symbol, names)
+        found = self._found[wanted]
+        if found is not None:
+            self._used.add(found.pk)
+        return found
+
+    def _look_up(self, symbol: str, names: tuple[str, ...]) -> Instrument | None:
+        """What the sender says it is; else by its names, best what the portfolio or the file has already."""
+        if (ours := self._ours.get(symbols.normalize(symbol))) is not None:
+            return _resolved(ours)
+        # A coin's bare name is only the default pair: its pair in the row's money comes before.
+        candidates = [found for name in (names or (symbol,)) if (found := _resolved(name)) is not None]
+        if not candidates and names:
+            candidates = [found for found in [_resolved(symbol)] if found is not None]
+        return next((found for found in candidates if found.pk in self._used), candidates[0] if candidates else None)
+
+    def unknown(self) -> dict[str, list[str]]:
+        """The symbols without an instrument, and what is called alike."""
+        return {symbol: similar(symbol) for symbol in list(self._missing)[: settings.IMPORT_ERRORS_MAX]}
+
+
+def _resolved(name: str) -> Instrument | None:
+    try:
+        return symbols.resolve(name)
+    except symbols.UnknownSymbol:
+        return None
+
+
+def similar(symbol: str) -> list[str]:
+    """Up to five of our symbols that begin alike, or whose names hold it."""
+    wanted = symbols.normalize(symbol).replace("\0", "")[: symbols.NAME_MAX_LENGTH]
+    stem = wanted.partition("-")[0].partition(".")[0]
+    if not stem:
+        return []
+    alike = Q(symbol__istartswith=stem) | Q(name__icontains=wanted)
+    if len(stem) > 2:
+        alike |= Q(symbol__istartswith=stem[:-1])
+    return list(Instrument.objects.filter(alike).order_by("symbol").values_list("symbol", flat=True)[:5])
+
+
+def _draft(posting: Posting, instruments: dict[str, Instrument]) -> Draft:
+    given = {name: value for name in _COPIED if (value := getattr(posting, name)) is not None}
+    return Draft(
+        type=posting.type,
+        at=posting.at,
+        instrument=instruments.get("symbol"),
+        to_instrument=instruments.get("to_symbol"),
+        to_currency=posting.to_currency or "",
+        **{**given, "note": posting.note.replace("\0", "")[:500]},
+    )
+
+
+# --- Identity ---------------------------------------------------------------------------------------------------------
+
+
+class _Present(msgspec.Struct, frozen=True):
+    """A row of the ledger as identities look at it. stands: it counts, being neither reversed nor archived."""
+
+    pk: int
+    stands: bool
+    essence: tuple[Any, ...]
+
+
+def _identify(portfolio: Portfolio, source: str, rows: Sequence[Row]) -> None:
+    """Give each draft its external id, and find those that are in the ledger already.
+
+    A row that was undone leaves its id behind, so that the next import of it carries a count: `import:…~1`.
+    """
+    by_id, by_hand = _present(portfolio)
+    identities = Identities(source)
+    reversed_here = {row.posting.reverses for row in rows} - {None}
+    for row in rows:
+        if row.draft is None or row.posting.type == REVERSAL:
+            continue
+        name = row.posting.external_id or identities.of(row.posting)
+        undone = row.posting.id is not None and row.posting.id in reversed_here
+        external_id, found = _generation(by_id, name, undone)
+        if found is None and (alike := by_hand.get(_essence(row.draft))):
+            found = alike.pop()
+        row.draft = msgspec.structs.replace(row.draft, external_id=external_id)
+        row.found = None if found is None else found.pk
+        if found is not None and row.posting.reference and found.essence != _essence(row.draft):
+            row.errors = {row.posting.columns.get("type", "type"): _CHANGED.format(found.pk)}
+
+
+_CHANGED: Final = "Transaction {} is of this row, with other figures: reverse it to import the row anew."
+
+
+def _present(portfolio: Portfolio) -> tuple[dict[str, _Present], dict[tuple[Any, ...], list[_Present]]]:
+    """The ledger's rows by external id, and those without one that stand, by what they say."""
+    by_id: dict[str, _Present] = {}
+    by_hand: dict[tuple[Any, ...], list[_Present]] = {}
+    columns = ("pk", "external_id", "reversed_by__pk", *_ESSENCE)
+    rows = portfolio.transactions.exclude(type=REVERSAL).order_by("-at", "-id").values_list(*columns)
+    for pk, external_id, reversal, *essence in rows.iterator(chunk_size=5_000):
+        present = _Present(pk, reversal is None and pk > portfolio.archived_until, tuple(essence))
+        if external_id is not None:
+            by_id[external_id] = present
+        elif present.stands:
+            by_hand.setdefault(present.essence, []).append(present)
+    return by_id, by_hand
+
+
+def _generation(by_id: dict[str, _Present], name: str, undone: bool) -> tuple[str, _Present | None]:
+    """The id under which a row stands, or the first free one."""
+    count, external_id = 0, name
+    while (found := by_id.get(external_id)) is not None:
+        if found.stands or undone:
+            return external_id, found
+        count += 1
+        external_id = f"{name[:120]}~{count}"
+    return external_id, None
+
+
+def _essence(draft: Draft) -> tuple[Any, ...]:
+    instrument, to_instrument = draft.instrument, draft.to_instrument
+    return (
+        draft.type, draft.at, instrument and instrument.pk, to_instrument and to_instrument.pk, draft.quantity,
+        draft.price, draft.amount, draft.ratio, draft.to_amount,
+    )  # fmt: skip
+
+
+# --- Posting ----------------------------------------------------------------------------------------------------------
+
+
+def _post(portfolio: Portfolio, report: Report, now: datetime) -> None:
+    """Post what is new and good, in order; what the ledger refuses gets its errors. Within the caller's transaction.
+
+    The rows of one stretch are posted together. A stretch ends where a row speaks of one before it, by its id: a
+    reversal, or a sale of stated lots.
+    """
+    ids = {row.posting.id: row.found for row in report.rows if row.posting.id is not None and row.found is not None}
+    stretch: list[Row] = []
+    for row in report.rows:
+        if row.status == NEW and (row.posting.reverses is not None or row.posting.lot_ids):
+            _post_stretch(portfolio, stretch, ids, now)
+            stretch = []
+        if row.posting.type == REVERSAL:
+            _reverse(portfolio, row, ids)
+        elif row.status == NEW:
+            stretch.append(_with_lots(row, ids))
+    _post_stretch(portfolio, stretch, ids, now)
+
+
+def _with_lots(row: Row, ids: dict[int, int]) -> Row:
+    assert row.draft is not None, "a new row has a draft"
+    if row.posting.lot_ids:
+        missing = [lot for lot in row.posting.lot_ids if lot not in ids]
+        if missing:
+            row.errors = {"lot_ids": f"Row {missing[0]} is not in the file before this one."}
+        else:
+            row.draft = msgspec.structs.replace(row.draft, lot_ids=[ids[lot] for lot in row.posting.lot_ids])
+    return row
+
+
+def _post_stretch(portfolio: Portfolio, stretch: Sequence[Row], ids: dict[int, int], now: datetime) -> None:
+    """As many of the rows as the ledger takes. Each refusal tells of some rows; the others are tried again."""
+    for _ in range(settings.IMPORT_ATTEMPTS):
+        rows = [row for row in stretch if row.status == NEW and row.draft is not None]
+        if not rows:
+            return
+        try:
+            posted = ledger.post_all(portfolio, [row.draft for row in rows if row.draft is not None], now)
+        except RowsRefused as refused:
+            for place, errors in refused.rows.items():
+                rows[place].errors = _in_columns(rows[place].posting, errors)
+            continue
+        for row, (transaction_, _new) in zip(rows, posted, strict=True):
+            row.posted = transaction_
+            if row.posting.id is not None:
+                ids[row.posting.id] = transaction_.pk
+        return
+    for row in rows:
+        if row.status == NEW:
+            row.errors = {"": "Not tried any more: too many rows before it have errors."}
+
+
+def _in_columns(posting: Posting, errors: dict[str, str]) -> dict[str, str]:
+    """The ledger's fields as the file calls them."""
+    return {posting.columns.get(field, field): why for field, why in errors.items()}
+
+
+def _reverse(portfolio: Portfolio, row: Row, ids: dict[int, int]) -> None:
+    """Our own export has reversals: of a row of the same file."""
+    target = None if row.posting.reverses is None else ids.get(row.posting.reverses)
+    if target is None:
+        row.errors = {"reverses": "It is of a row that is not in the file before it."}
+        return
+    found = Transaction.objects.filter(reverses=target).first()
+    if found is not None:
+        row.found = found.pk
+        return
+    try:
+        row.posted = ledger.reverse(portfolio.transactions.get(pk=target), row.posting.note)
+    except Refused as refused:
+        row.errors = refused.errors
+
+
+# --- Undo -------------------------------------------------------------------------------------------------------------
+
+
+def undo(batch: ImportBatch, now: datetime) -> int:
+    """Reverse what a batch has added and still stands. Returns how many rows. Raises Refused, and then none is."""
+    with transaction.atomic():
+        batch = ImportBatch.objects.select_for_update().get(pk=batch.pk)
+        if batch.status != ImportBatch.Status.DONE:
+            raise Refused(batch=f"It is {batch.status}: only a batch that is done is undone.")
+        rows = Transaction.objects.filter(imported__batch=batch, reversed_by=None).exclude(type=REVERSAL)
+        standing = list(rows.order_by("-at", "-id"))
+        ledger.reverse_all(standing, f"import {batch.pk} undone")
+        batch.status, batch.undone_at = ImportBatch.Status.UNDONE, now
+        batch.save(update_fields=["status", "undone_at"])
+        return len(standing)
