@@ -191,18 +191,22 @@ def _record(started_at: dt.datetime, compared: int, found: list[dict[str, Any]])
 def _alarm(made: Proof) -> None:
     metrics.count("portfolio.proof_mismatches", len(made.mismatches))
     logger.error("the proof of portfolios found %d mismatches: %s", len(made.mismatches), made.mismatches[:5])
-    first = made.mismatches[0]
     staff = get_user_model().objects.filter(is_staff=True, is_active=True).values_list("pk", flat=True)
-    telling = {
+    current_app.send_task("signals.notify", [list(staff), telling(made)])
+
+
+def telling(made: Proof) -> dict[str, Any]:
+    """What staff are told, as `signals.notify` takes it."""
+    first = made.mismatches[0]
+    return {
         "title": "Portfolio values do not add up",
-        "message": f"{len(made.mismatches)} figures differ from the ledgers; the first: {first['figure']} of portfolio "
+        "message": f"{len(made.mismatches)} figures differ from the ledgers. The first: {first['figure']} of portfolio "
         f"{first['portfolio']}, {first['held']} instead of {first['true']}. All of them: Proof {made.pk} in the admin.",
         "notification_type": "system",
         "priority": "critical",
         "dedupe_key": f"proof:{made.pk}",
         "data": {"proof": made.pk},
     }
-    current_app.send_task("signals.notify", [list(staff), telling])
 
 
 def _questions() -> str:
