@@ -136,8 +136,8 @@ class Holding:
         return self._lots[0].currency if self._lots else None
 
     def copy(self) -> "Holding":
-        twin = Holding(self.method)
-        twin._lots = self._lots.copy()
+        twin = Holding.__new__(Holding)
+        twin.method, twin._lots = self.method, self._lots.copy()
         twin.quantity, twin.cost, twin.cost_base = self.quantity, self.cost, self.cost_base
         return twin
 
