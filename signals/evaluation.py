@@ -15,10 +15,11 @@ from ingestion.models import Instrument
 from ingestion.providers import SOURCE_NAMES
 from ingestion.symbols import source_rank
 from signals import notifications
+from signals.candles import Candles
 from signals.models import Evaluated, Notification, Signal, SignalSubscription
 from signals.notifications import Telling
 from signals.strategies import STRATEGIES, Strategy
-from signals.strategies.strategy import STRONG, Advice, Candles
+from signals.strategies.strategy import STRONG, Advice
 from signals.topics import signal_messages, signal_payload
 from streaming import events
 

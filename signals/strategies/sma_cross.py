@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from signals.candles import Candles
 from signals.indicators import average_range, sma
-from signals.strategies.strategy import BUY, MODERATE, SELL, STRONG, WEAK, Advice, Candles, InvalidParameters
+from signals.strategies.strategy import BUY, MODERATE, SELL, STRONG, WEAK, Advice, InvalidParameters
 
 # The window may hold missing minutes, but a market that stood still for longer tells nothing of a crossing.
 _SPAN_MAX = 2.0
@@ -38,7 +39,7 @@ class SmaCross:
 
     def evaluate(self, candles: Candles) -> Advice | None:
         """The crossing that the last bar completed, if it did."""
-        candles = _last(candles, self.warmup)
+        candles = candles.last(self.warmup)  # so that more history before it changes nothing
         if len(candles) < self.warmup or _span(candles) > _SPAN_MAX:
             return None
         gap = sma(candles.close, self.fast) - sma(candles.close, self.slow)
@@ -63,12 +64,6 @@ class SmaCross:
             expires_us=candles.closed_us + self.slow * candles.step_us,
             reason=f"The {self.fast}-bar average has crossed {word} the {self.slow}-bar average.",
         )
-
-
-def _last(candles: Candles, length: int) -> Candles:
-    """Only so much of the past, so that more history before it changes nothing."""
-    columns = (column[-length:] for column in (candles.time_us, candles.high, candles.low, candles.close))
-    return Candles(candles.step_us, *columns)
 
 
 def _span(candles: Candles) -> float:

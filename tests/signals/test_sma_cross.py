@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,9 +6,10 @@ from hypothesis import strategies as st
 
 from ingestion.candles import MINUTE_US
 from ingestion.store import to_us
+from signals.candles import Candles
 from signals.indicators import average_range, sma
 from signals.strategies.sma_cross import SmaCross
-from signals.strategies.strategy import BUY, SELL, Candles, InvalidParameters
+from signals.strategies.strategy import BUY, SELL, InvalidParameters
 
 from .conftest import CLOSED, make_bars
 
@@ -79,7 +81,7 @@ def test_an_open_candle_is_refused():
 
 def test_a_still_market_gives_no_target():
     bars = make_bars([5.0] * 8)
-    flat = Candles(MINUTE_US, *(np.array([getattr(b, name) for b in bars]) for name in ("time_us", *["close"] * 3)))
+    flat = msgspec.structs.replace(Candles.of(bars, "1m"), **{name: np.full(8, 5.0) for name in ("high", "low")})
     assert CROSS.evaluate(flat) is None
 
 
