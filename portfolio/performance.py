@@ -379,11 +379,15 @@ class Performance:
         base = marked.value[:-1] + marked.inflow[1:]
         return base, base > _NOTHING * (marked.gross[:-1] + marked.inflow[1:])
 
+    def _need_capital(self) -> None:
+        """Raises Undefined where there was neither a value at the opening nor a payment since."""
+        if not self.flows and not self._total(self.opening):
+            raise Undefined(NOT_PAID_IN if self.within or self.opening.held else NO_CAPITAL)
+
     @cached_property
     def factors(self) -> Floats:
         """What each day multiplied the capital by; 1 on a day without any. Raises Undefined, Unpriced."""
-        if not self.flows and not self._total(self.opening):
-            raise Undefined(NOT_PAID_IN if self.within or self.opening.held else NO_CAPITAL)
+        self._need_capital()
         base, capital = self._base
         if not capital.any():
             raise Undefined(NO_CAPITAL)
@@ -419,8 +423,7 @@ class Performance:
         return self._ratio(self._xirr)
 
     def _xirr(self) -> float:
-        if not self.flows and not self._total(self.opening):
-            raise NoRate(NOT_PAID_IN if self.within or self.opening.held else NO_CAPITAL)
+        self._need_capital()
         return xirr(self.payments)
 
     @property
@@ -440,6 +443,7 @@ class Performance:
         return self._whole(lambda: self._share(self._gain))
 
     def _share(self, gain: Decimal) -> Decimal:
+        self._need_capital()
         if self.paid_in <= 0:
             raise Undefined(NOT_PAID_IN)
         return stored(gain / self.paid_in)
@@ -606,6 +610,8 @@ class Performance:
 
     def twr_of(self, instrument: int) -> Figure:
         """The chain of one holding: what is paid for it flows in at the start of a day, what it pays out at its end."""
+        if instrument not in self.marked.instruments:
+            return Missing("Nothing of it was held.")
         return self._ratio(lambda: self._chained([self.marked.instruments.index(instrument)]))
 
     @property

@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 SESSIONS_A_YEAR: Final = 252
 DAYS_A_YEAR: Final = 365
 # Less than this is what float arithmetic leaves of no deviation at all.
-_NOTHING: Final = 1e-15
+_NOTHING: Final = 1e-12
 
 
 class Undefined(Exception):
