@@ -16,6 +16,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -83,7 +84,7 @@ class Asked(msgspec.Struct, frozen=True):
     @property
     def lookback(self) -> int:
         """Bars before the first value."""
-        return self.indicator.lookback(*self.given)
+        return _lookback(self.indicator.name, self.given)
 
     @property
     def settle(self) -> int | None:
@@ -108,6 +109,12 @@ class Asked(msgspec.Struct, frozen=True):
     def live(self, candles: Candles) -> "Live":
         """The same, bar by bar, going on from these closed ones."""
         return Live(self, candles)
+
+
+@lru_cache(10_000)
+def _lookback(name: str, given: tuple[float, ...]) -> int:
+    """TA-Lib takes longer to say it than to compute most of them."""
+    return INDICATORS[name].lookback(*given)
 
 
 def asked(text: str) -> Asked:
