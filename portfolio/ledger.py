@@ -410,23 +410,20 @@ def _lacking(row: Transaction, lacking: positions.NotEnoughUnits) -> dict[str, s
 
 def _entries_about(portfolio: Portfolio, instruments: Iterable[int]) -> list[Entry]:
     """All that ever happened to the units of `instruments`, and of those that they came from or became."""
-    ids = _linked(portfolio, instruments)
-    rows = portfolio.transactions.filter(Q(instrument__in=ids) | Q(fee_instrument__in=ids))
-    return [_apart(entry, ids) for entry in rows.entries()]
-
-
-def _linked(portfolio: Portfolio, instruments: Iterable[int]) -> set[int]:
-    links = portfolio.transactions.filter(to_instrument__isnull=False).order_by()
-    pairs = set(links.values_list("instrument_id", "to_instrument_id").distinct())
-    linked: set[int] = set()
-    ahead = set(instruments)
+    ids: set[int | None] = set()
+    ahead: set[int | None] = set(instruments)
+    entries: list[Entry] = []
     while ahead:
-        linked |= ahead
-        ahead = {one for pair in pairs for one in pair if linked & set(pair)} - linked
-    return linked
+        ids |= ahead
+        rows = portfolio.transactions.filter(
+            Q(instrument__in=ids) | Q(to_instrument__in=ids) | Q(fee_instrument__in=ids)
+        )
+        entries = rows.entries()
+        ahead = {one for e in entries if e.to_instrument for one in (e.instrument, e.to_instrument)} - ids
+    return [_apart(entry, ids) for entry in entries]
 
 
-def _apart(entry: Entry, ids: set[int]) -> Entry:
+def _apart(entry: Entry, ids: set[int | None]) -> Entry:
     """The part of a row that is about `ids`: a fee in units of another instrument is not, or it is all there is."""
     if entry.fee_instrument is None or (entry.instrument in ids and entry.fee_instrument in ids):
         return entry
