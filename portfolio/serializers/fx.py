@@ -66,7 +66,7 @@ class KnownRate(serializers.Serializer):
     date = serializers.DateField()
     rate = serializers.CharField(allow_null=True)
     day = serializers.DateField(allow_null=True)
-    source = serializers.CharField(allow_null=True)
+    source = serializers.CharField(allow_null=True)  # type: ignore[assignment]  # DRF's own attribute of that name
     reason = serializers.CharField(allow_null=True)
 
 

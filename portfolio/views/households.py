@@ -45,6 +45,7 @@ class Households(generics.ListAPIView):
         """Put portfolios together."""
         body = HouseholdBody(data=request.data, context={"user": request.user})
         body.is_valid(raise_exception=True)
+        assert request.user.is_authenticated, "the permission class sees to it"
         given = dict(body.validated_data)
         members = given.pop("portfolios")
         with transaction.atomic():
