@@ -652,8 +652,11 @@ def _move(
     split_ratio: Decimal | None = None,
     basis: Decimal = ZERO,
 ) -> None:
-    """Write down what moved. What is paid in another currency than the row's is paid in the portfolio's own."""
-    if rate is None:
+    """Write down what moved. What is paid in another currency than the row's is paid in the portfolio's own.
+
+    An action that moves no cash knows of no rate.
+    """
+    if rate is None and (cash or kind != "action"):
         rate = entry.fx_rate if currency == entry.currency else ONE
     book.movements.append(
         Movement(

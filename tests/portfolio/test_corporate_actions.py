@@ -12,12 +12,13 @@ from portfolio.positions import (
     SPINOFF,
     SPLIT,
     STOCK_DIVIDEND,
+    Entry,
     Policy,
     connected,
     fold,
 )
 from tests.portfolio.laws import assert_nothing_is_lost
-from tests.portfolio.test_positions import entry
+from tests.portfolio.test_positions import START, entry
 
 FIFO = Policy(methods=((None, "fifo"),))
 SHORTS = Policy(methods=((None, "fifo"),), allow_short=True)
@@ -70,6 +71,14 @@ def test_a_movement_tells_the_ratio_that_prices_are_carried_by():
     ]
     actions = [(moved.quantity, moved.split_ratio) for moved in fold(rows, FIFO).movements if moved.kind == "action"]
     assert actions == [(300, 4), (20, Decimal("1.05"))]
+
+
+def test_a_split_abroad_says_nothing_of_the_rate():
+    """It needs none, so that the one that its row has by default must not be taken for that day's."""
+    bought = Entry(id=1, type=BUY, at=START, currency="EUR", instrument=7, quantity=Decimal(1), price=Decimal(9),
+                   fx_rate=Decimal("1.1"))  # fmt: skip
+    split = Entry(id=2, type=SPLIT, at=START, currency="EUR", instrument=7, ratio=Decimal(2))
+    assert [moved.rate for moved in fold([bought, split]).movements] == [Decimal("1.1"), None]
 
 
 def test_extra_units_after_the_last_sale_are_a_lot_that_cost_nothing():
