@@ -39,7 +39,7 @@ class Board:
         self._totals = np.zeros(_FIRST_SIZE)
         self._used = 0
         # One holding more than is used, always: where the last row ends is a place as well.
-        self._slot = np.zeros(_FIRST_SIZE, np.int32)
+        self._slot = np.zeros(_FIRST_SIZE, np.int64)  # as numpy indexes: others it would convert each time
         self._quantity = np.zeros(_FIRST_SIZE)
         self._worth = np.zeros(_FIRST_SIZE)
 
@@ -121,20 +121,24 @@ class Board:
 
     def remark(self) -> list[int]:
         """Count what was marked since the last time; the ids of the portfolios that hold any of it."""
-        slots = self._slot[: self._used]
         moved = self._moved_in == self.round
         self.round += 1
-        at = np.flatnonzero(moved[slots]) if moved.any() else np.zeros(0, np.int64)
-        if not len(at):
+        if not self._used or not moved.any():
             return []
-        rows = self._remark_all(moved[slots]) if 4 * len(at) > self._used else self._remark_at(at)
+        hit = moved.take(self._slot[: self._used])
+        count = np.count_nonzero(hit)
+        if not count:
+            return []
+        rows = self._remark_all(hit) if 4 * count > self._used else self._remark_at(np.flatnonzero(hit))
         return [portfolio_id for row in rows.tolist() if (portfolio_id := self._ids[row]) is not None]
 
-    def _remark_all(self, moved: np.ndarray) -> np.ndarray:
+    def _remark_all(self, hit: np.ndarray) -> np.ndarray:
         used, starts = self._used, self._starts[: len(self._ids)]
-        np.multiply(self._quantity[:used], self._price[self._slot[:used]], out=self._worth[:used])
-        np.add.reduceat(self._worth[:used], starts, out=self._totals[: len(starts)])
-        return np.flatnonzero(np.logical_or.reduceat(moved, starts))
+        worth = self._worth[:used]
+        self._price.take(self._slot[:used], out=worth, mode="clip")  # in range as it is; this mode needs no copy
+        np.multiply(worth, self._quantity[:used], out=worth)
+        np.add.reduceat(worth, starts, out=self._totals[: len(starts)])
+        return np.flatnonzero(np.logical_or.reduceat(hit, starts))
 
     def _remark_at(self, at: np.ndarray) -> np.ndarray:
         """Only the holdings at these places, and the sums of the rows that they are in."""
