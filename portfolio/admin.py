@@ -1,14 +1,18 @@
 """Ledgers in the admin: to be read, and to be reversed; never to be edited."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from portfolio import ledger, matching, orders, sharing
+from portfolio import ledger, matching, orders, proof, sharing
 from portfolio.models import AccountEpoch, Fill, Household, Order, OrderEvent, Portfolio, Proof, Share, Transaction
+
+# A proof is waited for: so many portfolios at a time, and so many of the differences on the page; all are in the Proof.
+PROVED_MAX: Final = 100
+SHOWN_MAX: Final = 20
 
 
 @admin.register(Portfolio)
@@ -16,21 +20,40 @@ class PortfolioAdmin(admin.ModelAdmin):
     list_display = ["name", "owner", "base_currency", "version", "created_at"]
     list_filter = ["base_currency"]
     search_fields = ["name", "owner__username"]
+    actions = ["prove"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """The rates in the ledger are into the base currency: it stays as it was made."""
-        return [] if obj is None else ["owner", "base_currency"]
+        """The rates in the ledger are into the base currency, and the ledger holds by its method: both stay."""
+        fixed = ["owner", "base_currency", "cost_basis_method", "allow_short", "auto_convert", "version"]
+        return ["version"] if obj is None else fixed
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    @admin.action(description="Prove the positions of the selected portfolios")
+    def prove(self, request: HttpRequest, rows: QuerySet[Portfolio]) -> None:
+        """Add their ledgers up anew and compare that with what the follower holds; each difference is shown."""
+        made = proof.prove(timezone.now(), list(rows.values_list("pk", flat=True)[:PROVED_MAX]))
+        for one in made.mismatches[:SHOWN_MAX]:
+            where = f"Portfolio {one['portfolio']}: " if one["portfolio"] is not None else ""
+            self.message_user(
+                request,
+                f"{where}{one['figure']} is {one['held']}, and {one['true']} by the ledger.",
+                messages.ERROR,
+            )
+        if not made.mismatches:
+            self.message_user(request, f"{made.portfolios} portfolios are what their ledgers say, to the last digit.")
+
 
 @admin.register(Transaction)
 class TransactionAdmin(admin.ModelAdmin):
-    list_display = ["id", "portfolio", "type", "instrument", "quantity", "price", "amount", "fee", "currency", "at"]
+    list_display = [
+        "id", "portfolio", "type", "instrument", "to_instrument", "quantity", "price", "amount", "fee", "currency",
+        "at", "reverses_id",
+    ]  # fmt: skip
     list_filter = ["type", "currency"]
-    search_fields = ["portfolio__name", "external_id", "note"]
-    list_select_related = ["portfolio", "portfolio__owner", "instrument"]
+    search_fields = ["portfolio__name", "portfolio__owner__username", "instrument__symbol", "external_id", "note"]
+    list_select_related = ["portfolio", "portfolio__owner", "instrument", "to_instrument"]
     date_hierarchy = "at"
     actions = ["reverse"]
 

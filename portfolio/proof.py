@@ -78,10 +78,10 @@ def answer(question: Question, held: Iterable[Held]) -> None:
 # --- The other side
 
 
-def prove(now: dt.datetime) -> Proof:
-    """Compare everything; tell staff of what differs, and have the follower add that up anew."""
+def prove(now: dt.datetime, ids: Iterable[int] | None = None) -> Proof:
+    """Compare everything, or some; tell staff of what differs, and have the follower add that up anew."""
     compared, found = 0, []
-    waiting = list(Portfolio.objects.values_list("pk", flat=True))
+    waiting = list(Portfolio.objects.values_list("pk", flat=True) if ids is None else ids)
     for _ in range(TRIES):
         behind: list[int] = []
         for ids in _chunks(waiting):

@@ -489,3 +489,20 @@ def test_two_at_once_do_not_both_sell_the_last_units(alice, portfolio, shares):
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == [201, 400]
+
+
+def test_the_admin_proves_positions_and_says_what_differs(client, admin, portfolio, settings):
+    settings.PROOF_WAIT_S = 0.05
+    client.force_login(admin)
+    body = {"action": "prove", "_selected_action": [portfolio.pk]}
+    page = client.post("/admin/portfolio/portfolio/", body, follow=True)
+    assert "the follower was silent" in page.content.decode()
+
+
+def test_how_a_portfolio_counts_is_not_changed_in_the_admin(client, admin, portfolio):
+    client.force_login(admin)
+    body = {"name": "Renamed", "cost_basis_method": "lifo", "allow_short": "on", "base_currency": "EUR"}
+    client.post(f"/admin/portfolio/portfolio/{portfolio.pk}/change/", body)
+    portfolio.refresh_from_db()
+    kept = portfolio.name, portfolio.cost_basis_method, portfolio.allow_short, portfolio.base_currency
+    assert kept == ("Renamed", "average", False, "USD")
