@@ -138,3 +138,57 @@ def test_an_unknown_instrument_is_404(client, admin):
 def test_a_cursor_that_was_made_up_is_404(client, market, position):
     cursor = base64.b64encode(urlencode({"p": position}).encode()).decode()
     assert client.get("/api/instruments/", {"cursor": cursor}).status_code == 404
+
+
+def test_closes_are_listed_exactly_and_in_pages(client, admin, market):
+    client.force_login(admin)
+    exact = "0.000000000000001234"
+    rows = [*CLOSES, {"date": "2026-01-07", "close": exact}, {"date": "2026-01-08", "close": "12345678901234567890.5"}]
+    assert put(client, rows[::-1]).json() == {"stored": 4}
+    place = "/api/instruments/AAPL/prices/"
+    told = client.get(place).json()
+    assert told == {
+        "results": [
+            {"date": "2026-01-05", "close": "100.5"}, {"date": "2026-01-06", "close": "101"},
+            {"date": "2026-01-07", "close": exact}, {"date": "2026-01-08", "close": "12345678901234567890.5"},
+        ],
+        "next": None,
+    }  # fmt: skip
+    first = client.get(f"{place}?start=2026-01-06&end=2026-01-07&limit=1").json()
+    assert [row["date"] for row in first["results"]] == ["2026-01-06"]
+    second = client.get(first["next"]).json()
+    assert ([row["date"] for row in second["results"]], second["next"]) == (["2026-01-07"], None)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [("start=x", "start"), ("start=2026-01-02&end=2026-01-01", "end"), ("limit=0", "limit")]
+)
+def test_a_bad_range_of_closes_names_the_field(client, market, query, field):
+    answer = client.get(f"/api/instruments/AAPL/prices/?{query}")
+    assert (answer.status_code, list(answer.json())) == (400, [field])
+
+
+@pytest.mark.parametrize("close", ["1e-19", "1" * 21, "1_000", "١", "", None, True, [], "0x1", "1e400", "-0"])
+def test_what_is_no_exact_price_is_refused(client, admin, market, close):
+    client.force_login(admin)
+    answer = put(client, [{"date": "2026-01-05", "close": close}])
+    assert (answer.status_code, {at: list(wrong) for at, wrong in answer.json().items()}) == (400, {"row 1": ["close"]})
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("GBp", "GBp"), ("GBX", "GBX"), ("ILA", "ILA"), ("ZAc", "ZAc"), ("usd", "USD")]
+)
+def test_an_instrument_may_be_priced_in_hundredths(client, admin, given, kept):
+    client.force_login(admin)
+    body = {"symbol": "VOD.L", "name": "Vodafone", "kind": "equity", "currency": given, "exchange": "LSE"}
+    made = client.post("/api/instruments/", body, content_type="application/json")
+    assert (made.status_code, made.json()["currency"]) == (201, kept)
+    assert client.get("/api/instruments/VOD.L/").json()["calendar"] == "XLON"
+
+
+@pytest.mark.parametrize("currency", ["", "$", "US DOLLAR", "A", "USD\0"])
+def test_what_is_no_currency_is_refused(client, admin, currency):
+    client.force_login(admin)
+    body = {"symbol": "VOD.L", "name": "Vodafone", "kind": "equity", "currency": currency}
+    made = client.post("/api/instruments/", body, content_type="application/json")
+    assert (made.status_code, list(made.json())) == (400, ["currency"])
