@@ -43,6 +43,7 @@ def _row(row: Transaction) -> dict[str, str]:
         "to_symbol": row.to_instrument.symbol if row.to_instrument else "",
         "currency": row.currency,
         "to_currency": row.to_currency,
+        "withholding": _number(row.withholding or None),
         "lot_ids": " ".join(map(str, row.lot_ids)),
         "external_id": row.external_id or "",
         "reverses": str(row.reverses_id or ""),

@@ -366,7 +366,7 @@ def _identify(portfolio: Portfolio, source: str, rows: Sequence[Row]) -> None:
         name = row.posting.external_id or identities.of(row.posting)
         undone = row.posting.id is not None and row.posting.id in reversed_here
         external_id, found = _generation(by_id, name, undone)
-        if found is None and (alike := by_hand.get(_essence(row.draft))):
+        if found is None and (alike := by_hand.get((not undone, *_essence(row.draft)))):
             found = alike.pop()
         row.draft = msgspec.structs.replace(row.draft, external_id=external_id)
         row.found = None if found is None else found.pk
@@ -378,7 +378,7 @@ _CHANGED: Final = "Transaction {} is of this row, with other figures: reverse it
 
 
 def _present(portfolio: Portfolio) -> tuple[dict[str, _Present], dict[tuple[Any, ...], list[_Present]]]:
-    """The ledger's rows by external id, and those without one that stand, by what they say."""
+    """The ledger's rows by external id, and those without one by whether they stand and what they say."""
     by_id: dict[str, _Present] = {}
     by_hand: dict[tuple[Any, ...], list[_Present]] = {}
     columns = ("pk", "external_id", "reversed_by__pk", *_ESSENCE)
@@ -387,8 +387,8 @@ def _present(portfolio: Portfolio) -> tuple[dict[str, _Present], dict[tuple[Any,
         present = _Present(pk, reversal is None and pk > portfolio.archived_until, tuple(essence))
         if external_id is not None:
             by_id[external_id] = present
-        elif present.stands:
-            by_hand.setdefault(present.essence, []).append(present)
+        else:
+            by_hand.setdefault((present.stands, *present.essence), []).append(present)
     return by_id, by_hand
 
 

@@ -52,7 +52,8 @@ def test_a_preview_says_what_would_be_posted_and_writes_nothing(send, btc):
     assert told["counts"] == {"new": 5, "exists": 0, "error": 0}
     assert told["rows"][1] == {
         "row": 3, "status": "new", "type": "BUY", "at": "2026-01-06T00:00:00.000000Z", "symbol": "BTC-USD",
-        "quantity": "2", "price": "100", "currency": "USD", "fx_rate": "1", "fee": "1", "fee_currency": "USD", "note": "first",
+        "quantity": "2", "price": "100", "currency": "USD", "fx_rate": "1", "fee": "1", "fee_currency": "USD",
+        "note": "first",
     }  # fmt: skip
     assert not Transaction.objects.exists()
     assert not ImportBatch.objects.exists()
@@ -184,8 +185,6 @@ def test_a_form_sends_the_file_itself(http, portfolio, btc):
         {"text": "date,type\n"},
         {"text": "colour,size\n1,2\n"},
         {"text": ",".join("a" * 10_000)},
-        {"text": "date,type,amount\n2026-01-05,DEPOSIT,NaN\n"},
-        {"text": "date,type,amount\n2026-01-05,DEPOSIT,1e400\n"},
         {"text": 'date,type,amount\n2026-01-05,"DEPOSIT,5\n'},
         {"text": "[" * 50_000},
     ],
