@@ -9,10 +9,11 @@ Days × instruments are float64: ratios (TWR, volatility, drawdown) come of them
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from datetime import date, datetime
 from decimal import Decimal, localcontext
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -45,27 +46,40 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class Series:
-    """What was known of one price or rate, one value a day, in order. splits: (ordinal day, new units per old).
+    """What was known of one price or rate, one value a day, in order. Days are ordinals.
 
-    exact: values by day that have more digits than a float shows; of_day: on which day a value was said, where that
-    is another than the one that it counts from.
+    exact: the digits of each value, where a float may not show them; source: whose they are, sources: on which days
+    somebody else's; splits: (day, new units per old); of_day: on which day a value was said, where that is another than
+    the one that it counts from.
     """
 
     def __init__(
         self,
         days: Sequence[int] | Days = (),
         values: Sequence[float] | Floats = (),
-        sources: Sequence[str] | None = None,
+        *,
+        exact: Callable[[int], Decimal] | None = None,
+        source: str = CLOSE,
+        sources: Mapping[int, str] | None = None,
         splits: Iterable[tuple[int, Decimal]] = (),
-        exact: Mapping[int, Decimal] | None = None,
         of_day: Mapping[int, int] | None = None,
     ) -> None:
         self.days: Days = np.asarray(days, dtype=np.int64)
         self.values: Floats = np.asarray(values, dtype=np.float64)
-        self.sources = sources
+        self.exact = exact or self._as_shown
+        self.source = source
+        self.sources = sources or {}
         self.splits = sorted(splits)
-        self.exact = exact or {}
         self.of_day = of_day or {}
+
+    @classmethod
+    def of(cls, told: Sequence[tuple[int, Decimal]], **more: Any) -> "Series":
+        """From exact values by day."""
+        days = [day for day, _ in told]
+        return cls(days, [float(value) for _, value in told], exact=dict(told).__getitem__, **more)
+
+    def _as_shown(self, day: int) -> Decimal:
+        return Decimal(repr(float(self.values[np.searchsorted(self.days, day)])))
 
     def __len__(self) -> int:
         return len(self.days)
@@ -76,16 +90,13 @@ class Series:
             return None
         at = max(int(np.searchsorted(self.days, day.toordinal(), side="right")) - 1, 0)
         said = int(self.days[at])
-        quoted = self.exact.get(said) or Decimal(repr(float(self.values[at])))
+        quoted = self.exact(said)
         return Known(
             value=self.over_splits(quoted, date.fromordinal(said), day),
             day=date.fromordinal(self.of_day.get(said, said)),
-            source=self._source(at),
+            source=self.sources.get(said, self.source),
             quoted=quoted,
         )
-
-    def _source(self, at: int) -> str:
-        return self.sources[at] if self.sources else CLOSE
 
     def over_splits(self, value: Decimal, said: date, day: date) -> Decimal:
         factor = split_factor(self.splits, said.toordinal(), day.toordinal())
@@ -106,21 +117,27 @@ class Series:
 
     def split(self, splits: Iterable[tuple[int, Decimal]]) -> "Series":
         """The same, carried over these splits."""
-        return self.replaced(self.days, self.values, self.sources, splits)
+        twin = copy(self)
+        twin.splits = sorted(splits)
+        return twin
 
     def ended(self, day: date, value: Decimal, source: str, said: date) -> "Series":
         """With `value`, of the day `said` and in the units of `day`, as the last one."""
         ordinal = day.toordinal()
         before = self.days < ordinal
-        sources = [*(self.sources or [CLOSE] * len(self.days))][: int(before.sum())]
-        return Series(
-            np.append(self.days[before], ordinal),
-            np.append(self.values[before], float(value)),
-            [*sources, source],
-            self.splits,
-            {**self.exact, ordinal: value},
-            {**self.of_day, ordinal: said.toordinal()},
-        )
+        twin = self._with([*self.days[before], ordinal], [*self.values[before], float(value)], {ordinal: value}, source)
+        twin.of_day = {**self.of_day, ordinal: said.toordinal()}
+        return twin
+
+    def _with(self, days: Sequence[int], values: Sequence[float], new: Mapping[int, Decimal], source: str) -> "Series":
+        """On these days, of which those in `new` are told by `source`."""
+        twin, known = copy(self), self.exact
+        order = np.argsort(days, kind="stable")
+        twin.days = np.asarray(days, dtype=np.int64)[order]
+        twin.values = np.asarray(values, dtype=np.float64)[order]
+        twin.exact = lambda day: new[day] if day in new else known(day)
+        twin.sources = {**self.sources, **dict.fromkeys(new, source)}
+        return twin
 
     def preceded(self, more: Iterable[tuple[int, Decimal]], source: str) -> "Series":
         """With those of `more` that are of days before its own first one; of two on one day the last."""
@@ -128,19 +145,11 @@ class Series:
 
     def joined(self, more: Iterable[tuple[int, Decimal]], source: str) -> "Series":
         """With `more` where no value is yet; of two on one day the last."""
-        new = {day: float(value) for day, value in more if not self.has(day)}
+        new = {day: value for day, value in more if not self.has(day)}
         if not new:
             return self
-        days = np.concatenate([self.days, np.array(list(new), dtype=np.int64)])
-        values = np.concatenate([self.values, np.array(list(new.values()))])
-        sources = [*(self.sources or [CLOSE] * len(self.days)), *([source] * len(new))]
-        order = np.argsort(days, kind="stable")
-        return self.replaced(days[order], values[order], [sources[at] for at in order], self.splits)
-
-    def replaced(
-        self, days: Days, values: Floats, sources: Sequence[str] | None, splits: Iterable[tuple[int, Decimal]]
-    ) -> "Series":
-        return Series(days, values, sources, splits, self.exact, self.of_day)
+        values = [*self.values, *(float(value) for value in new.values())]
+        return self._with([*self.days, *new], values, new, source)
 
     def has(self, day: int) -> bool:
         at = int(np.searchsorted(self.days, day))
@@ -148,12 +157,9 @@ class Series:
 
     def quoted(self, days: Days) -> NDArray[np.bool_]:
         """On which of `days` the market itself said something."""
-        own = [
-            int(day)
-            for at, day in enumerate(self.days)
-            if self._source(at) not in OURS and self.of_day.get(int(day), int(day)) == day
-        ]
-        return np.isin(days, own)
+        ours = [day for day, source in self.sources.items() if source in OURS]
+        carried = [day for day, said in self.of_day.items() if day != said]
+        return np.isin(days, self.days) & ~np.isin(days, [*ours, *carried])
 
 
 def split_factor(splits: Iterable[tuple[int, Decimal]], after: int, until: int) -> Decimal:

@@ -635,11 +635,19 @@ class Performance:
     def episodes(self, instrument: int) -> list[Episode]:
         """Each time that it was held, since the ledger's beginning: a return of one never mixes with another's."""
         return episodes(
-            [one for one in self.ledger.movements if one.instrument == instrument],
+            self._by_instrument.get(instrument, []),
             [(day, amount) for day, about, amount in self._passed_ever if about == instrument],
             self.market,
             self.closing.held[instrument].value if instrument in self.closing.held else ZERO,
         )
+
+    @cached_property
+    def _by_instrument(self) -> dict[int, list[Movement]]:
+        found: dict[int, list[Movement]] = {}
+        for one in self.ledger.movements:
+            if one.instrument is not None:
+                found.setdefault(one.instrument, []).append(one)
+        return found
 
     @cached_property
     def _passed_ever(self) -> list[tuple[date, int, Decimal]]:

@@ -48,6 +48,16 @@ def closes(ids: Iterable[int], start: dt.date, end: dt.date) -> dict[int, list[C
     return {i: list_ for i, list_ in found.items() if list_}
 
 
+def lines(ids: Iterable[int], start: dt.date, end: dt.date) -> tuple[dict[int, str], dict[int, list[Close]]]:
+    """The same, with those that have only closes entered by hand as `store.posted_lines`: a tenth of the work."""
+    wanted = sorted(set(ids))
+    start, end = max(start, dt.date(1, 1, 2)), min(end, dt.date.max - 2 * _A_DAY)
+    if not wanted:
+        return {}, {}
+    told = _told(wanted, start, end)
+    return store.posted_lines([i for i in wanted if i not in told], start, end), closes(told, start, end)
+
+
 def last_closes(ids: Iterable[int], day: dt.date) -> dict[int, Close]:
     """The newest close of each that is not after `day`, however old; instruments without any are missing."""
     day = min(day, dt.date.max - 3 * _A_DAY)

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
+import numpy as np
 from django.conf import settings
 
 from ingestion.models import AdjustmentFactor, Instrument
@@ -14,7 +15,10 @@ from portfolio.marking import Market, Series, Unpriced
 from portfolio.models import Portfolio
 from portfolio.performance import Compared, Ledger, Missing, Performance, Window
 from portfolio.positions import Entry, Movement, Policy
-from portfolio.rates import Rate
+from portfolio.rates import MANUAL, Rate
+
+# The database counts days from here.
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +98,7 @@ def market_of(ledger: Ledger, base: str, window: Window, now: datetime) -> Marke
     of = {row.id: row.currency for row in rows}
     moneys = {base, *of.values(), *(one.currency for one in ledger.movements)}
     live = window.end == now.astimezone(UTC).date()
-    closes = {i: _closes(told) for i, told in prices.closes(of, window.start, window.end).items()}
+    closes = closes_of(of, window.start, window.end)
     rates = {
         currency: _rates(dated) for currency, dated in currencies.rates_between(base, moneys, *_ends(window)).items()
     }
@@ -124,22 +128,30 @@ def instruments(ledger: Ledger) -> list[Instrument]:
     return list(Instrument.objects.filter(id__in={one for one in named if one is not None}))
 
 
-def _closes(told: Sequence[prices.Close]) -> Series:
-    values = [float(close.price) for close in told]
-    return Series(
-        [close.date.toordinal() for close in told],
-        values,
-        [close.source for close in told],
-        exact={close.date.toordinal(): close.price for close in told},
-    )
+def closes_of(ids: Iterable[int], start: date, end: date) -> dict[int, Series]:
+    """The closes of each from `start`, or from the last one before, to `end`; those without any are missing."""
+    lines, mixed = prices.lines(ids, start, end)
+    found = {instrument: _of_line(line) for instrument, line in lines.items()}
+    for instrument, told in mixed.items():
+        sources = {close.date.toordinal(): close.source for close in told}
+        found[instrument] = Series.of([(close.date.toordinal(), close.price) for close in told], sources=sources)
+    return found
+
+
+def _of_line(line: str) -> Series:
+    """Of closes entered by hand. The digits of one are looked for when they are asked for."""
+    numbers = np.fromstring(line.replace(",", " "), sep=" ").reshape(-1, 2)
+    days = numbers[:, 0].astype(np.int64) + _EPOCH
+
+    def exact(day: int) -> Decimal:
+        told = line.split(",")[int(np.searchsorted(days, day))]
+        return Decimal(told.partition(" ")[2])
+
+    return Series(days, numbers[:, 1], exact=exact, source=MANUAL)
 
 
 def _rates(dated: Sequence[tuple[date, Decimal]]) -> Series:
-    return Series(
-        [day.toordinal() for day, _ in dated],
-        [float(rate) for _, rate in dated],
-        exact={day.toordinal(): rate for day, rate in dated},
-    )
+    return Series.of([(day.toordinal(), rate) for day, rate in dated])
 
 
 def _live(
@@ -172,8 +184,7 @@ def _present(rates: Mapping[str, Series], told: Mapping[str, Rate], today: date)
 def benchmark(instrument: Instrument, measured: Performance, base: str, now: datetime) -> Compared | Missing:
     """The instrument's own way over the measured window, over its splits."""
     window = measured.window
-    told = prices.closes([instrument.id], window.opening, window.end).get(instrument.id, [])
-    series = _closes(told)
+    series = closes_of([instrument.id], window.opening, window.end).get(instrument.id, Series())
     rates = {
         currency: _rates(dated)
         for currency, dated in currencies.rates_between(base, [instrument.currency], *_ends(window)).items()

@@ -5,7 +5,7 @@ Functions that write belong to one transaction of the caller's, except where the
 """
 
 from ingestion.store.bars import ADJUSTED_SOURCES, best_source, by_sessions, candles, final_candles_since, rolled_up
-from ingestion.store.closes import posted_closes, sources_with_minutes, venue_closes
+from ingestion.store.closes import posted_closes, posted_lines, sources_with_minutes, venue_closes
 from ingestion.store.faults import quarantine, record_gap, trim_quarantine
 from ingestion.store.kind import NATIVE, TIMESCALE, storage_kind
 from ingestion.store.life import (
@@ -75,6 +75,7 @@ __all__ = [
     "open_keys",
     "policies",
     "posted_closes",
+    "posted_lines",
     "quarantine",
     "ranges",
     "recompute",

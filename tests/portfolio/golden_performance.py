@@ -58,9 +58,7 @@ class Case(msgspec.Struct):
 
 
 def series(told: dict[date, Decimal]) -> Series:
-    days = sorted(told)
-    exact = {day.toordinal(): told[day] for day in days}
-    return Series(list(exact), [float(value) for value in exact.values()], exact=exact)
+    return Series.of([(day.toordinal(), told[day]) for day in sorted(told)])
 
 
 def read_case(path: Path) -> Case:
