@@ -506,28 +506,22 @@ def _sell_for_fee(book: Book, entry: Entry, instrument: int) -> None:
 
 
 def _transfer_in(book: Book, entry: Entry) -> None:
-    """Units come with what they have cost before; without an instrument it is cash, and that is a deposit."""
-    if entry.instrument is None:
-        _flow(book, entry, entry.amount)
-        return
+    """Units come with what they have cost before."""
     cost = stored(entry.quantity * entry.price / entry.unit) if entry.basis is None else entry.basis
     cost_base = stored(cost * entry.fx_rate)
-    _receive(book, entry, _lot(entry, entry.instrument, entry.quantity, cost, cost_base))
+    _receive(book, entry, _lot(entry, _instrument(entry), entry.quantity, cost, cost_base))
     _transfer(book, entry, entry.quantity, cost, cost_base)
 
 
 def _transfer_out(book: Book, entry: Entry) -> None:
     """Lots leave at their cost, and nothing is realised."""
-    if entry.instrument is None:
-        _flow(book, entry, -entry.amount)
-        return
-    holding = _holding(book, entry.instrument, entry.at)
+    instrument = _instrument(entry)
+    holding, lot_ids = _holding(book, instrument, entry.at), _lot_ids(book, entry)
     if entry.quantity > holding.quantity:
-        raise NotEnoughUnits(entry.instrument, holding.quantity, entry.quantity, entry.at)
-    lot_ids = _lot_ids(book, entry)
-    _check_lots(entry, holding, entry.instrument, entry.quantity, lot_ids)
+        raise NotEnoughUnits(instrument, holding.quantity, entry.quantity, entry.at)
+    _check_lots(entry, holding, instrument, entry.quantity, lot_ids)
     taken = [_in_currency(book, entry, lot, entry.currency) for lot in holding.take(entry.quantity, lot_ids)]
-    _sum_up(book, entry.instrument, holding)
+    _sum_up(book, instrument, holding)
     cost, cost_base = sum((lot.cost for lot in taken), ZERO), sum((lot.cost_base for lot in taken), ZERO)
     _transfer(book, entry, -entry.quantity, -cost, -cost_base)
 
