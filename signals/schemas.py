@@ -28,9 +28,7 @@ class IndicatorRowSchema(serializers.Serializer):
 
     time = serializers.DateTimeField()
     close = serializers.FloatField()
-    values = serializers.DictField(
-        child=serializers.DictField(child=serializers.FloatField(allow_null=True))
-    )
+    values = serializers.DictField(child=serializers.DictField(child=serializers.FloatField(allow_null=True)))
 
 
 class IndicatorReadingsSchema(serializers.Serializer):

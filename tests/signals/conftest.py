@@ -1,5 +1,7 @@
+import random
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
 from ingestion import store
@@ -7,6 +9,7 @@ from ingestion.candles import MINUTE_US, Bar
 from ingestion.models import Instrument
 from ingestion.providers import SOURCES
 from ingestion.symbols import forget
+from signals.candles import Candles
 
 # The close of the last bar that `candles` stores.
 CLOSED = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -48,3 +51,14 @@ def candles(btc):
 def falling_then(*last):
     """Long enough a fall for every strategy, then these closes: the fast average lies below the slow one before."""
     return [200.0 - i for i in range(60)] + list(last)
+
+
+def market(length, seed=3):
+    """A made-up walk in sessions of fifty bars."""
+    rng = random.Random(seed)
+    rows, close = [], 100.0
+    for _ in range(length):
+        opened, close = close, close * (1 + rng.gauss(0, 0.01))
+        rows.append((opened, max(opened, close) * 1.002, min(opened, close) * 0.997, close, rng.uniform(1, 50)))
+    times = np.arange(length, dtype=np.int64)
+    return Candles(MINUTE_US, times * MINUTE_US, *np.array(rows).T.copy(), times // 50)

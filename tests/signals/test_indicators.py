@@ -2,32 +2,20 @@
 
 import itertools
 import math
-import random
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signals.candles import Candles
 from signals.indicators import INDICATORS, InvalidParameters, UnknownIndicator, asked, with_parameters
 
+from .conftest import market
+
 BARS = 160
-MINUTE_US = 60_000_000
 
 
-def market(length=BARS, seed=3):
-    """A made-up walk in sessions of fifty bars."""
-    rng = random.Random(seed)
-    rows, close = [], 100.0
-    for _ in range(length):
-        opened, close = close, close * (1 + rng.gauss(0, 0.01))
-        rows.append((opened, max(opened, close) * 1.002, min(opened, close) * 0.997, close, rng.uniform(1, 50)))
-    times = np.arange(length, dtype=np.int64)
-    return Candles(MINUTE_US, times * MINUTE_US, *np.array(rows).T.copy(), times // 50)
-
-
-CANDLES = market()
+CANDLES = market(BARS)
 CLOSE, HIGH, LOW, VOLUME = (getattr(CANDLES, name).tolist() for name in ("close", "high", "low", "volume"))
 CHANGES = [after - before for before, after in itertools.pairwise(CLOSE)]
 RANGES = [
