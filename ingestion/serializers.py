@@ -12,7 +12,7 @@ from rest_framework import serializers
 from ingestion import control, sessions, symbols
 from ingestion.candles import INTERVALS
 from ingestion.models import Instrument, VenueSymbol, Watchlist
-from ingestion.rest.listing import major
+from ingestion.rest.quoted import MINOR_UNITS
 
 ROWS_MAX: Final = 1000
 BOOK_DEPTH_MAX: Final = 50
@@ -94,7 +94,7 @@ class InstrumentSerializer(serializers.ModelSerializer):
 
     def validate_currency(self, value: str) -> str:
         """GBp, GBX, ILA and ZAc, in which prices are quoted by the hundredth, stay as they are."""
-        code = value if major(value)[1] != 1 else value.upper()
+        code = value if value in MINOR_UNITS else value.upper()
         if not CURRENCY.fullmatch(code):
             raise serializers.ValidationError("A currency is a code of two to eight letters and digits, such as USD.")
         return code

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from ingestion import latest
 from ingestion.models import FxRate, Instrument
-from ingestion.rest.listing import major
+from ingestion.rest.quoted import MINOR_UNITS
 from ingestion.store import to_us
 from portfolio.money import EXACT, ONE, stored
 from portfolio.rates import ALWAYS, PARITY, Published, Rate, as_of, fresh, pairs_needed, series
@@ -29,7 +29,7 @@ def unit_of(currency: str) -> tuple[str, int]:
     >>> unit_of("GBp"), unit_of("ZAc"), unit_of("USDT")
     (('GBP', 100), ('ZAR', 100), ('USD', 1))
     """
-    code, units = major(currency)
+    code, units = MINOR_UNITS.get(currency, (currency, 1))
     return canonical(code), units
 
 

@@ -35,7 +35,7 @@ class NewRate(StrictSerializer):
             code = attrs[side]
             if unit_of(code)[1] != 1:
                 raise serializers.ValidationError(
-                    {side: f"{code} is a hundredth: send the rate of {unit_of(code)[0]}."}
+                    {side: f"{code} is a part of one: send the rate of {unit_of(code)[0]}."}
                 )
             if canonical(code) != code:
                 raise serializers.ValidationError({side: f"{code} counts as {canonical(code)} here: send its rate."})
