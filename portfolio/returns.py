@@ -54,8 +54,7 @@ def _measure(members: Sequence[_Member], base: str, asked: Asked, now: datetime)
     window = window_of(asked, began, today)
     ledgers = [performance.read(one.entries, one.policy, window) for one in members]
     ledger = ledgers[0] if len(ledgers) == 1 else performance.together(ledgers)
-    first = min(began, window.start)
-    market = market_of(ledger, base, Window(first, window.end), now)
+    market = market_of(ledger, base, Window(first_needed(ledger, window), window.end), now)
     return Performance(ledger, market, window, asked.risk_free)
 
 
