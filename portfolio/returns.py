@@ -58,6 +58,12 @@ def _measure(members: Sequence[_Member], base: str, asked: Asked, now: datetime)
     return Performance(ledger, market, window, asked.risk_free)
 
 
+def first_needed(ledger: Ledger, window: Window) -> date:
+    """The first day whose closes matter: the window's, or an earlier one on which units came or went for no money."""
+    in_kind = [one.at.date() for one in ledger.movements if one.quantity and one.kind in ("transfer", "action")]
+    return min([window.start, *in_kind])
+
+
 def window_of(asked: Asked, began: date, today: date) -> Window:
     end = asked.end or today
     return Window(min(asked.start or began, end), end)
