@@ -3,15 +3,16 @@
 The hub joins a topic's group when the first local connection subscribes, receives each message once, makes its frame
 once per manner of asking, and hands it to the lanes of those that follow so (`lanes.py`). It never awaits a socket.
 
-The layer may lose messages and says nothing when it does. So the hub sends itself a numbered heartbeat through it:
-a missing number, a silence, or a reconnect of the layer's subscription re-reads the conflated topics; and the lossless
-ones are compared with their counter rows at each beat, and refilled from the event log in order.
+Redis's pub/sub may lose messages and says nothing when it does. So the hub sends itself a numbered heartbeat through
+it: a missing number, a silence, or another connection re-reads the conflated topics; and the lossless ones are compared
+with their counter rows at each beat, and refilled from the event log in order.
 """
 
 import asyncio
 import contextlib
 import logging
 import time
+import uuid
 import weakref
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
@@ -29,8 +30,9 @@ from streaming.lanes import Lane, Manner
 from streaming.pace import Pace, flush
 from streaming.presence import Reporter
 from streaming.protocol import Code, Message, Position
-from streaming.publish import HINT, group_of
+from streaming.publish import HINT, channel_of
 from streaming.snapshots import Grant
+from streaming.subscriber import Subscriber
 from streaming.threads import in_thread
 from streaming.topics import Kind
 from worker import metrics
@@ -124,12 +126,13 @@ class Hub:
     def __init__(self) -> None:
         self.channels: dict[str, Channel] = {}
         self.connections: set[Connection] = set()
+        self._subscriber = Subscriber(self._hear, self._deafened, settings.PUBLISH_TIMEOUT_S)
+        # Where this hub's own heartbeat comes in.
+        self._name = f"{settings.REDIS_PREFIX}hub{uuid.uuid4().hex}"
         self._layer: Any = None
-        self._name = ""
         self._running = False
         self._opened = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._receiver: asyncio.Task[None] | None = None
         self._sent = self._received = self._sent_frames = self._counted = 0
         self._heard_at = 0.0
         self._doubt_since: float | None = None
@@ -173,26 +176,24 @@ class Hub:
     async def _join(self, channel: Channel) -> None:
         await self._opened.wait()
         try:
-            await self._layer.group_add(group_of(channel.topic), self._name)
+            await self._subscriber.subscribe(channel_of(channel.topic))
         except (redis.RedisError, OSError) as error:
             logger.warning("%s: not joined yet: %s", channel.topic, error)
-            self._doubt()  # joined and re-read with the first beat that comes through
+            self._doubt()  # joined with the next connection, and re-read with the first beat that comes through
         channel.joined.set()
 
     # --- Receiving ------------------------------------------------------------------------------------------------
 
-    async def _receive(self) -> None:
-        # Never cancelled while the layer lives: a cancelled `receive` unsubscribes the channel.
-        while True:
-            event = await self._layer.receive(self._name)
-            try:
-                if event["type"] == HINT:
-                    self._take(_decode(event["body"]))
-                elif event["type"] == BEAT:
-                    self._beaten(event["n"])
-            except Exception:  # one bad message must not stop all others
-                self.reporter.failed += 1
-                logger.exception("the hub could not deliver a message")
+    def _hear(self, body: bytes) -> None:
+        try:
+            event = self._layer.deserialize(body)
+            if event["type"] == HINT:
+                self._take(_decode(event["body"]))
+            elif event["type"] == BEAT:
+                self._beaten(event["n"])
+        except Exception:  # one bad message must not stop all others
+            self.reporter.failed += 1
+            logger.exception("the hub could not deliver a message")
 
     def _take(self, message: Message) -> None:
         if message.topic == control.TOPIC:
@@ -363,8 +364,6 @@ class Hub:
         """Messages may have been lost: join what is not joined, re-read what is conflated, compare what is numbered."""
         metrics.count("streaming.resyncs")
         self._examine({connection.user.pk for connection in self.connections if connection.user.is_authenticated})
-        for channel in list(self.channels.values()):
-            await self._layer.group_add(group_of(channel.topic), self._name)
         followed = [channel for channel in self.channels.values() if channel.followers]
         for channel in followed:
             if channel.kind is not Kind.LOSSLESS:
@@ -448,7 +447,7 @@ class Hub:
         for channel in list(self.channels.values()):
             if channel.empty_since is not None and channel.empty_since < expired:
                 del self.channels[channel.topic]
-                await self._layer.group_discard(group_of(channel.topic), self._name)
+                self._subscriber.unsubscribe(channel_of(channel.topic))
 
     # --- Life -----------------------------------------------------------------------------------------------------
 
@@ -461,58 +460,43 @@ class Hub:
             self.spawn(self._pulse())
 
     async def _open(self) -> None:
-        """A channel of our own on the layer, and its reader."""
+        """Listen to Redis: to one's own heartbeat, to what is told to all hubs, and to what is followed."""
         self._opened.clear()
+        self._subscriber.channels |= {self._name, channel_of(control.TOPIC)}
         while True:
             try:
-                self._name = await self._layer.new_channel("hub")
-                await self._layer.group_add(group_of(control.TOPIC), self._name)
+                await self._subscriber.open()
                 break
             except (redis.RedisError, OSError) as error:
-                logger.warning("no channel layer yet: %s", error)
+                logger.warning("the hub cannot listen yet: %s", error)
                 await asyncio.sleep(settings.HUB_HEARTBEAT_S)
         self._heard_at = _now()
-        self._watch_reconnects()
-        self._receiver = asyncio.create_task(self._receive())
         self._opened.set()
 
-    def _watch_reconnects(self) -> None:
-        """Hear of each reconnect of the layer's subscription, however short: the layer itself tells nobody."""
-        for shard in self._layer._get_layer()._shards:
-            if shard._pubsub is not None and shard._pubsub.connection is not None:
-                shard._pubsub.connection.register_connect_callback(self._reconnected)
-
-    def _reconnected(self, _connection: Any) -> None:
+    def _deafened(self) -> None:
+        """The connection to Redis has ended, however soon there is another."""
         self._doubt()
+        self.spawn(self._open())
 
     async def _rebuild(self) -> None:
-        """The layer has gone deaf although Redis answers: start it anew."""
-        logger.warning("the channel layer hears nothing; it is started anew")
+        """Nothing is heard although Redis answers: listen anew."""
+        logger.warning("the hub hears nothing; it listens anew")
         metrics.count("streaming.layer_rebuilds")
-        if self._receiver is not None:
-            self._receiver.cancel()
-        try:
-            await self._layer.flush()
-        except Exception as error:  # the layer's own reader had died, and says so once more
-            logger.warning("the old channel layer ended with %r", error)
-            self._layer._layers.pop(asyncio.get_running_loop(), None)
         self._doubt()
         await self._open()
 
     async def close(self) -> None:
         """End the hub's tasks and its part of the layer. For an event loop that ends while the process lives."""
         _hubs.pop(asyncio.get_running_loop(), None)
-        # A cancellation that meets the layer while it ends its own reader is swallowed there: `_rebuild` would go on
-        # for ever. So ask until all have ended, those included that were started meanwhile.
-        while tasks := [task for task in (self._receiver, *self._tasks) if task is not None and not task.done()]:
+        # Until all have ended, those included that are started meanwhile.
+        while tasks := [task for task in self._tasks if not task.done()]:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=settings.HUB_HEARTBEAT_S)
+        self._subscriber.close()
         self._count_delivered()
         with contextlib.suppress(redis.RedisError):
             await presence.gone(self.reporter.process)
-        if self._layer is not None:
-            await self._layer.flush()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run it beside everything else; a failure is logged."""

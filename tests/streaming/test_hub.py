@@ -100,10 +100,10 @@ async def test_a_reconnect_too_short_for_the_heartbeat_is_noticed(
     await wait_for_price(client, 7)
 
 
-async def test_a_deaf_layer_is_started_anew(server: Any, dial: Any) -> None:
+async def test_a_deaf_hub_listens_anew(server: Any, dial: Any) -> None:
     client = await dial()
     await following(client, "tquote:BTC")
-    server.run(lambda: server.hub._layer._get_layer()._shards[0]._receive_task.cancel())
+    server.run(lambda: server.hub._subscriber._line._transport.pause_reading())
     topics.state["tquote:BTC-USDT"] = [message("tquote:BTC-USDT", price=7)]
 
     await wait_for_price(client, 7)
