@@ -633,6 +633,8 @@ SPECTACULAR_SETTINGS = {
         "JobStatus": "worker.models.Job.Status",
         "VenueStatus": "ingestion.models.VenueSymbol.Status",
         "BookStatus": ["syncing", "live", "stale"],
+        "TradeSide": "portfolio.models.Order.Side",
+        "ImportStatus": "portfolio.models.ImportBatch.Status",
     },
 }
 
