@@ -8,7 +8,18 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from portfolio import ledger, matching, orders, proof, sharing
-from portfolio.models import AccountEpoch, Fill, Household, Order, OrderEvent, Portfolio, Proof, Share, Transaction
+from portfolio.models import (
+    AccountEpoch,
+    Fill,
+    Household,
+    ImportBatch,
+    Order,
+    OrderEvent,
+    Portfolio,
+    Proof,
+    Share,
+    Transaction,
+)
 
 # A proof is waited for: so many portfolios at a time, and so many of the differences on the page; all are in the Proof.
 PROVED_MAX: Final = 100
@@ -203,4 +214,35 @@ class HouseholdAdmin(admin.ModelAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(ImportBatch)
+class ImportBatchAdmin(admin.ModelAdmin):
+    """To be seen; who owns the portfolio imports and undoes."""
+
+    list_display = [
+        "id",
+        "portfolio",
+        "filename",
+        "preset",
+        "status",
+        "rows",
+        "added",
+        "existing",
+        "failed",
+        "created_at",
+    ]
+    list_filter = ["status", "preset"]
+    search_fields = ["portfolio__name", "filename", "sha256"]
+    list_select_related = ["portfolio", "portfolio__owner"]
+    exclude = ["content"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

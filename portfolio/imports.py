@@ -154,9 +154,14 @@ def commit(batch: ImportBatch, content: bytes, wish: Wish, now: datetime) -> Rep
     return report
 
 
-def begin(portfolio: Portfolio, user: Any, content: bytes, filename: str, wish: Wish) -> ImportBatch:
-    """A batch for a file. A file above IMPORT_BYTES_AT_ONCE is kept in it, for a worker: `batch.job` tells how far."""
-    later = len(content) > settings.IMPORT_BYTES_AT_ONCE
+def begin(
+    portfolio: Portfolio, user: Any, content: bytes, filename: str, wish: Wish, *, at_once: bool = False
+) -> ImportBatch:
+    """A batch for a file. A file above IMPORT_BYTES_AT_ONCE is kept in it, for a worker: `batch.job` tells how far.
+
+    at_once: the caller posts it himself, however large it is.
+    """
+    later = len(content) > settings.IMPORT_BYTES_AT_ONCE and not at_once
     return ImportBatch.objects.create(
         portfolio=portfolio,
         user=user,
@@ -456,8 +461,11 @@ def _post_stretch(portfolio: Portfolio, stretch: Sequence[Row], ids: dict[int, i
             for place, errors in refused.rows.items():
                 rows[place].errors = _in_columns(rows[place].posting, errors)
             continue
-        for row, (transaction_, _new) in zip(rows, posted, strict=True):
-            row.posted = transaction_
+        for row, (transaction_, new) in zip(rows, posted, strict=True):
+            if new:
+                row.posted = transaction_
+            else:
+                row.found = transaction_.pk  # another import of the same file was faster
             if row.posting.id is not None:
                 ids[row.posting.id] = transaction_.pk
         return

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.core.management import CommandError, call_command
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -258,3 +259,22 @@ def test_a_batch_keeps_what_its_file_was(alice, portfolio):
     batch = imports.begin(portfolio, alice, b"x", "a" * 300, imports.Wish(symbols={"a": "b"}))
     found = ImportBatch.objects.get(pk=batch.pk)
     assert (len(found.filename), found.options["symbols"], found.status) == (255, {"a": "b"}, "pending")
+
+
+def test_the_commands_write_and_read_the_same_files(tmp_path, capsys, portfolio, post, btc, alice):
+    post("DEPOSIT", amount="5")
+    post("BUY", btc, quantity="1", price="2")
+    file = tmp_path / "ledger.csv"
+    call_command("export_transactions", "--portfolio", str(portfolio.pk), "--output", str(file))
+    other = Portfolio.objects.create(owner=alice, name="Copy")
+    for flags in (["--dry-run"], [], []):
+        call_command("import_transactions", "--portfolio", str(other.pk), "--file", str(file), *flags)
+    assert capsys.readouterr().out.splitlines() == [
+        "generic: 2 rows would be added, 0 there already, 0 with errors",
+        "generic: 2 rows new, 0 there already, 0 with errors",
+        "generic: 0 rows new, 2 there already, 0 with errors",
+    ]
+    file.write_text("date,type,amount\n2026-01-05,DEPOSIT,x\n")
+    with pytest.raises(CommandError, match="Nothing was posted"):
+        call_command("import_transactions", "--portfolio", str(other.pk), "--file", str(file))
+    assert "row 2, column amount: “x” is not a number." in capsys.readouterr().err

@@ -1,9 +1,11 @@
 import json
+import threading
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 
 from ingestion.models import Instrument
 from portfolio import imports, positions
@@ -234,6 +236,27 @@ def test_bobs_own_portfolio_is_no_door_to_alices_imports(client, bob, send, port
     client.force_login(bob)
     assert client.get(f"/api/portfolios/{mine.pk}/imports/{batch}/").status_code == 404
     assert client.post(f"/api/portfolios/{mine.pk}/imports/{batch}/undo/").status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_imports_of_one_file_at_once_add_it_once(portfolio, alice, btc):
+    start, added = threading.Barrier(2), []
+
+    def run():
+        try:
+            batch = imports.begin(portfolio, alice, LEDGER.encode(), "", imports.Wish())
+            start.wait(10)
+            imports.commit(batch, LEDGER.encode(), imports.Wish(), datetime.now(UTC))
+            added.append(batch.added)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (sorted(added), portfolio.transactions.count()) == ([0, 5], 5)
 
 
 # --- Reconciliation ---------------------------------------------------------------------------------------------------
