@@ -21,6 +21,7 @@ ROUTES = {
         "ingestion.listen": RESIDENT,
         "ingestion.persist": RESIDENT,
         "portfolio.follow": RESIDENT,
+        "portfolio.match": RESIDENT,
         "signals.follow": RESIDENT,
         "ingestion.poll_*": POLLING,
         "ingestion.force_*": POLLING,

@@ -13,11 +13,13 @@ from django.utils import timezone
 from ingestion import books, latest
 from ingestion.models import VenueSymbol
 from ingestion.orderbook import BookView
-from portfolio import accounts, ledger, matching, orders, ownbook, positions
+from portfolio import accounts, ledger, match, matching, orders, ownbook, positions
 from portfolio.ledger import Draft
 from portfolio.match import Matcher
 from portfolio.models import Order, OrderEvent, Portfolio, Transaction
 from streaming.models import Event
+from tests.processes import wait_for
+from worker import resident
 from worker.redis import client, key
 
 d = Decimal
@@ -383,6 +385,41 @@ def test_units_that_are_sold_past_an_order_end_it(portfolio, cash, btc, quote, p
     ledger.post(portfolio, sold, timezone.now())
     order.refresh_from_db()
     assert (order.status, order.reserved_units) == ("CANCELLED", 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_resident_matches_until_its_lease_is_gone(portfolio, cash, btc, quote, place, moved, settings):
+    settings.LEASE_TTL_S = 1.0
+    settings.ORDER_PULL_INTERVAL_MS = 20
+    quote(btc, 100.0)
+    order = place(quantity=3, price=95)
+    life = threading.Thread(target=match.match, args=("0",))
+    life.start()
+    try:
+        wait_for(lambda: client().exists(key("orders", "cursor")))
+        moved(btc, 100.0, low=94.0, volume=9.0)
+        wait_for(lambda: Order.objects.get(pk=order.pk).status == "FILLED")
+    finally:
+        client().delete(key("lease", "portfolio.match:0"))
+        life.join(15)
+    assert not life.is_alive()
+
+
+def test_the_matcher_is_kept_alive():
+    (wanted,) = [one for one in resident.registry.values() if one.name == "portfolio.match"]
+    assert (wanted.task, list(wanted.shards())) == (match.match.name, ["0"])
+
+
+def test_an_order_that_is_over_meanwhile_is_left_alone(cash, btc, quote, place, moved, matcher):
+    quote(btc, 100.0)
+    first, second = place(quantity=1, price=95), place(quantity=1, price=95)
+    again(matcher)
+    Order.objects.filter(pk=first.pk).update(status="FILLED", filled_quantity=1, reserved_cash=0)  # behind its back
+    quote(btc, 100.0)
+    moved(btc, 94.0, volume=9.0)
+    assert matcher.pull() == 1
+    second.refresh_from_db()
+    assert second.status == "FILLED"
 
 
 # --- Epochs ---------------------------------------------------------------------------------------------------------

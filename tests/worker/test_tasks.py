@@ -91,6 +91,7 @@ def test_tidying_twice_changes_nothing():
         ("ingestion.listen", "resident"),
         ("ingestion.persist", "resident"),
         ("portfolio.follow", "resident"),
+        ("portfolio.match", "resident"),
         ("ingestion.poll_quotes", "polling"),
         ("ingestion.force_update", "polling"),
         ("signals.poll_news", "polling"),
