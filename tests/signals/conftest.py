@@ -61,4 +61,4 @@ def market(length, seed=3):
         opened, close = close, close * (1 + rng.gauss(0, 0.01))
         rows.append((opened, max(opened, close) * 1.002, min(opened, close) * 0.997, close, rng.uniform(1, 50)))
     times = np.arange(length, dtype=np.int64)
-    return Candles(MINUTE_US, times * MINUTE_US, *np.array(rows).T.copy(), times // 50)
+    return Candles(MINUTE_US, times * MINUTE_US, *(column.copy() for column in np.array(rows).T), times // 50)

@@ -8,8 +8,9 @@ from ingestion.candles import MINUTE_US
 from ingestion.store import to_us
 from signals.candles import Candles
 from signals.indicators import average_range, sma
+from signals.strategies import InvalidParameters
 from signals.strategies.sma_cross import SmaCross
-from signals.strategies.strategy import BUY, SELL, InvalidParameters
+from signals.strategies.strategy import BUY, SELL
 
 from .conftest import CLOSED, make_bars
 
