@@ -1,10 +1,12 @@
 """The paths of this platform with their real topics, over real sockets: what their users hear, and others don't."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from ingestion.models import Instrument
+from portfolio import sharing
 from portfolio.models import Portfolio
 from signals.notifications import Telling, tell
 from streaming.publish import publish
@@ -98,6 +100,23 @@ async def test_a_foreign_portfolio_is_refused_like_one_that_is_not_there(
 
     assert [answer["code"] for answer in answers] == [4003, 4003]
     assert answers[0]["message"].replace(str(portfolio.pk), "999999") == answers[1]["message"]
+
+
+async def test_a_portfolio_that_is_shared_no_more_leaves_the_readers_live_connection(
+    portfolio: Portfolio, dial: Any, bob: Any
+) -> None:
+    share, _ = await in_thread(lambda: sharing.with_user(portfolio, bob))
+    topic = f"portfolio:{portfolio.pk}"
+    client = await dial(user=bob)
+    await client.say("subscribe", {"topics": [topic]})
+    assert topic in (await client.hear_until("subscribed"))["data"]["topics"]
+
+    await in_thread(lambda: sharing.revoke(share))
+
+    async with asyncio.timeout(1):
+        error = await client.hear_until("error")
+    assert (error["topic"], error["data"]["code"]) == (topic, 4003)
+    assert (await client.hear_until("unsubscribed"))["data"] == {"topics": [topic]}
 
 
 async def test_notifications_flat_and_read_everywhere(dial: Any, alice: Any, bob: Any) -> None:
