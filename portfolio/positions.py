@@ -264,9 +264,7 @@ def _receive(book: Book, entry: Entry, lot: Lot, lot_ids: tuple[int, ...] = ()) 
     if not lot.quantity:  # too few to be written down; their cost must not be lost
         _gain(book, entry, lot, -lot.cost, -lot.cost_base)
         return
-    currency = holding.currency
-    if currency not in (None, lot.currency) and book.policy.at_par(str(currency), lot.currency):
-        lot = _in_currency(book, entry, lot, str(currency))
+    lot = _of_one_currency(book, entry, holding, lot)
     against = min(abs(lot.quantity), abs(holding.quantity)) if holding.quantity * lot.quantity < 0 else ZERO
     if against:
         _check_lots(entry, holding, lot.instrument, against, lot_ids)
@@ -334,12 +332,34 @@ def _gain(book: Book, entry: Entry, lot: Lot, gain: Decimal, gain_base: Decimal)
     _dispose(book, entry, nothing, gain, gain_base)
 
 
+def _of_one_currency(book: Book, entry: Entry, holding: Holding, lot: Lot) -> Lot:
+    """The lot, so that all that is held of an instrument has its cost in one currency.
+
+    A trade has a rate, by which it takes what is held over into its own currency. Lots that come with an action have
+    none, and take that of the costs which they join.
+    """
+    held = holding.currency
+    if held is None or held == lot.currency:
+        return lot
+    if book.policy.at_par(held, lot.currency):
+        return _in_currency(book, entry, lot, held)
+    if entry.to_instrument is not None:
+        rate = holding.cost_base / holding.cost if holding.cost else ONE
+        return _requoted(book, lot, held, stored(lot.cost_base / rate) if rate else lot.cost)
+    if holding.quantity * lot.quantity > 0:
+        holding.put(_in_currency(book, entry, own, lot.currency) for own in holding.lots())
+    return lot
+
+
 def _in_currency(book: Book, entry: Entry, lot: Lot, currency: str) -> Lot:
     """The lot with its cost in another currency: at par, or what its cost in the portfolio's is at the row's rate."""
     if lot.currency == currency:
         return lot
     at_par = book.policy.at_par(lot.currency, currency)
-    cost = lot.cost if at_par else stored(lot.cost_base / entry.fx_rate)
+    return _requoted(book, lot, currency, lot.cost if at_par else stored(lot.cost_base / entry.fx_rate))
+
+
+def _requoted(book: Book, lot: Lot, currency: str, cost: Decimal) -> Lot:
     _add(book.converted, lot.currency, -lot.cost)
     _add(book.converted, currency, cost)
     return msgspec.structs.replace(lot, currency=currency, cost=cost)

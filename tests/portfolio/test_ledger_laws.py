@@ -51,6 +51,8 @@ RATIOS = ["2", "0.5", "1.5", "0.333333333333333333", "1.05", "0.1", "0.066666666
 class Dice(random.Random):
     """Draws rows. Seeded by hypothesis: drawing each figure through it would take minutes."""
 
+    abroad = False  # whether units may go to an instrument of another currency
+
     def places(self, low, high, places):
         return Decimal(self.randint(int(low * 10**places), int(high * 10**places))).scaleb(-places)
 
@@ -98,7 +100,8 @@ class Dice(random.Random):
         if type_ in (SPLIT, SPINOFF, MERGER):
             given |= {"ratio": Decimal(self.choice(RATIOS)), "cash_in_lieu": self.small()}
         if type_ in (SPINOFF, MERGER, RENAME):
-            given["to_instrument"] = {1: 2, 2: 1, 3: 4, 4: 3}[instrument]
+            others = CURRENCY if self.abroad else [i for i in CURRENCY if CURRENCY[i] == currency]
+            given["to_instrument"] = self.choice([i for i in others if i != instrument])
         if type_ == SPINOFF:
             given["basis_fraction"] = self.places(0, 1, 4)
         if type_ not in ACTIONS:
@@ -119,6 +122,7 @@ class Dice(random.Random):
         return taken
 
     def counted(self):
+        self.abroad = True
         policy = self.policy()
         return policy, self.ledger(policy)
 
