@@ -14,7 +14,7 @@ from decimal import Decimal, localcontext
 
 import msgspec
 
-from portfolio.marking import Market, Worth, flow, price_on, rate_of, rate_on
+from portfolio.marking import Market, Worth, flow, price_on, quoted_price, rate_of, rate_on, units_of
 from portfolio.money import EXACT, ONE, ZERO, stored
 from portfolio.positions import BUY, SELL, Entry, Movement
 
@@ -174,9 +174,7 @@ def _price_and_rate(row: Movement, entry: Entry | None, market: Market) -> tuple
     currency, day = market.currencies[row.instrument], row.at.date()
     if entry is None or entry.type not in (BUY, SELL) or entry.instrument != row.instrument or not entry.price:
         return price_on(market, row.instrument, day).value, rate_on(market, currency, day)
-    if entry.unit != 1 and currency != entry.currency:
-        return entry.price, entry.fx_rate / entry.unit
-    return entry.price / entry.unit, entry.fx_rate
+    return quoted_price(entry, currency), entry.fx_rate / units_of(currency)
 
 
 def of_cash(movements: Iterable[Movement], market: Market, opening: Worth, closing: Worth) -> dict[str, Effects]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from portfolio import risk
 from portfolio.attribution import Effects, Point, fee_base, steps
 from portfolio.lots import Disposal, Lot
-from portfolio.marking import Flow, Held, Known, Money, passed, rate_of
+from portfolio.marking import Flow, Held, Known, Money, passed, rate_of, units_of
 from portfolio.money import EXACT, ZERO, plain, stored
 from portfolio.performance import Figure, Missing, Performance, ratio
 from portfolio.positions import Movement
@@ -456,8 +456,10 @@ def _one_quantity(measured: Performance, instrument: int) -> tuple[Decimal, Work
 
 
 def _one_cost(measured: Performance, instrument: int) -> tuple[Decimal, Working]:
-    lots = _open_lots(measured, instrument)
-    return sum((lot.cost for lot in lots), ZERO), _working("sum of cost", lots=[_lot(lot) for lot in lots])
+    """As positions tell it: in pence where the instrument is quoted in pence, though pounds are paid."""
+    lots, units = _open_lots(measured, instrument), units_of(measured.market.currencies[instrument])
+    cost = sum((lot.cost for lot in lots), ZERO) * units
+    return cost, _working("sum of cost × units", {"units": Decimal(units)}, lots=[_lot(lot) for lot in lots])
 
 
 def _one_cost_base(measured: Performance, instrument: int) -> tuple[Decimal, Working]:
@@ -466,12 +468,27 @@ def _one_cost_base(measured: Performance, instrument: int) -> tuple[Decimal, Wor
 
 
 def _one_average(measured: Performance, instrument: int) -> tuple[Decimal, Working]:
-    lots = _open_lots(measured, instrument)
-    quantity = sum((lot.quantity for lot in lots), ZERO)
+    cost, working = _one_cost(measured, instrument)
+    average = stored(cost / _units_open(measured, instrument))
+    return average, working | {"formula": "sum of cost × units ÷ sum of quantity"}
+
+
+def _one_average_base(measured: Performance, instrument: int) -> tuple[Decimal, Working]:
+    cost, working = _one_cost_base(measured, instrument)
+    average = stored(cost / _units_open(measured, instrument))
+    return average, working | {"formula": "sum of cost_base ÷ sum of quantity"}
+
+
+def _units_open(measured: Performance, instrument: int) -> Decimal:
+    quantity = sum((lot.quantity for lot in _open_lots(measured, instrument)), ZERO)
     if not quantity:
         raise Undefined(f"Nothing of it was held on {measured.window.end}.")
-    cost = sum((lot.cost for lot in lots), ZERO)
-    return stored(cost / quantity), _working("sum of cost ÷ sum of quantity", lots=[_lot(lot) for lot in lots])
+    return quantity
+
+
+def _one_local(measured: Performance, instrument: int) -> tuple[Decimal, Working]:
+    held = _held_one(measured, instrument)
+    return stored(held.quantity * held.price.value), _working("quantity × price", holdings=[_held(measured, held)])
 
 
 def _one_realized(measured: Performance, instrument: int) -> tuple[Decimal, Working]:
@@ -554,11 +571,13 @@ FIGURES: Final[dict[str, Callable[[Performance], Working]]] = {
 HOLDING_FIGURES: Final[dict[str, Callable[[Performance, int], tuple[Decimal, Working]]]] = {
     "quantity": _one_quantity,
     "average_cost": _one_average,
+    "average_cost_base": _one_average_base,
     "cost_basis": _one_cost,
     "cost_basis_base": _one_cost_base,
     "price": _one_price,
     "value": _one_value,
     "market_value": _one_value,
+    "market_value_local": _one_local,
     "unrealized_pnl": _one_unrealized,
     "realized_pnl": _one_realized,
     "income": _one_sum(_income),

@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ingestion.rest.quoted import MINOR_UNITS
 from portfolio.money import EXACT, ONE, ZERO, stored
 from portfolio.positions import BUY, MERGER, RENAME, SELL, SPINOFF, Entry, Movement
 
@@ -213,15 +214,28 @@ def with_ledger(market: Market, entries: Iterable[Entry], movements: Iterable[Mo
 
 
 def _traded(entries: Iterable[Entry], currencies: Mapping[int, str]) -> dict[int, list[tuple[int, Decimal]]]:
-    """The prices that were paid. A price in pence counts as its instrument's are: in pence, or in pounds."""
+    """The prices that were paid, by instrument and day, in what its prices are quoted in."""
     traded: dict[int, list[tuple[int, Decimal]]] = {}
     with localcontext(EXACT):
         for entry in entries:
             if entry.type in (BUY, SELL) and entry.instrument is not None and entry.price > 0:
-                minor = entry.unit != 1 and currencies.get(entry.instrument) != entry.currency
-                price = entry.price if minor or entry.unit == 1 else entry.price / entry.unit
+                price = stored(quoted_price(entry, currencies[entry.instrument]))
                 traded.setdefault(entry.instrument, []).append((entry.at.date().toordinal(), price))
     return traded
+
+
+def quoted_price(entry: Entry, currency: str) -> Decimal:
+    """What a trade paid for a unit, as the instrument is quoted: in pence where its `currency` is GBp."""
+    return entry.price / entry.unit * units_of(currency)
+
+
+def units_of(currency: str) -> int:
+    """How many of it make one of the currency that is paid in.
+
+    >>> units_of("GBp"), units_of("GBP")
+    (100, 1)
+    """
+    return MINOR_UNITS.get(currency, (currency, 1))[1]
 
 
 def _carry_over(closes: dict[int, Series], entry: Entry) -> None:
@@ -371,7 +385,7 @@ def worth_on(movements: Iterable[Movement], market: Market, day: date, strict: b
             currency = market.currencies[instrument]
             price, rate = (
                 _said(market.closes.get(instrument), day, strict),
-                _said(market.rates.get(currency), day, strict),
+                _rate_said(market, currency, day, strict),
             )
             if price is None or rate is None:
                 lacking = f"price for {market.symbols[instrument]}" if price is None else f"rate for {currency}"

@@ -1,12 +1,13 @@
 import math
 import statistics
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 from django.test import Client
 
 from ingestion.models import FxRate, Instrument
+from portfolio.explanations import HOLDING_FIGURES
 from portfolio.performance import FIGURES
 from tests.portfolio.conftest import NOW
 
@@ -287,3 +288,24 @@ def test_bob_sees_nothing_of_alices_performance(account, bob):
     for call in ("performance/", "explain/?figure=twr"):
         assert http.get(f"{account.path}{call}").status_code == 404
         assert Client().get(f"{account.path}{call}").status_code in (401, 403)
+
+
+def test_explanations_tell_what_the_positions_do(lively, closes):
+    """In pence too, however it was paid, and carried over the split."""
+    Instrument.objects.create(symbol="VOD", name="Vodafone", kind="equity", currency="GBp")
+    for base, rate in (("GBP", "1.3"), ("EUR", "1.1")):
+        today = datetime.now(UTC).date()
+        FxRate.objects.create(base=base, quote="USD", date=today, rate=Decimal(rate), source="ecb", received_at=NOW)
+    closes("VOD", {"2026-01-05": "75", "2026-01-12": "90"})
+    lively.post("BUY", "2026-01-05", symbol="VOD", quantity="100", price="75", fee="5", fx_rate="0.013")
+    lively.post("BUY", "2026-01-06", symbol="VOD", quantity="100", price="0.80", currency="GBP", fx_rate="1.25")
+    positions = {row["symbol"]: row for row in lively.http.get(f"{lively.path}positions/").json()["results"]}
+    assert positions.keys() == {"AAPL", "SAP", "VOD"}
+    for symbol, row in positions.items():
+        for figure in HOLDING_FIGURES.keys() & row.keys():
+            told = lively.explain(figure, symbol=symbol)["value"]
+            assert told == row[figure] or (isinstance(told, dict) and row[figure] is None), (symbol, figure, told)
+    effects = lively.explain("gain", symbol="VOD")["terms"]
+    # 5 pence of fee at 0.013; 200 × 90 pence at 1.30 less what was paid, 75 × 0.013 + 80 × 0.0125 for each of 100
+    assert effects["fees"] == "0.065"
+    assert Decimal(effects["gain"]) == Decimal("234") - Decimal("97.5") - Decimal("100") - Decimal("0.065")
