@@ -1,5 +1,6 @@
 """Who may read a portfolio besides its owner, and what is open to whoever has a link."""
 
+from functools import wraps
 from typing import Any
 
 from django.shortcuts import get_object_or_404
@@ -77,6 +78,7 @@ def open_by_link(view: type[APIView]) -> Any:
         permission_classes = [HasLink]
         http_method_names = ["get", "head", "options"]
 
+        @_documented_as(view)
         def get(self, request: Request, token: str) -> Response:
             assert isinstance(request.auth, Share), "the permission class sees to it"
             answer: Response = super().get(request, request.auth.portfolio_id)
@@ -90,4 +92,16 @@ def open_by_link(view: type[APIView]) -> Any:
             return answer
 
     ByLink.__name__ = f"{view.__name__}ByLink"
-    return extend_schema(operation_id=f"shared_{view.__name__.lower()}", auth=[])(ByLink).as_view()
+    return ByLink.as_view()
+
+
+def _documented_as(view: Any) -> Any:
+    """In the schema: with the parameters and the answer of the portfolio's own call, and no sign-in."""
+
+    def documented(get: Any) -> Any:
+        same: Any = wraps(view.get)(get)
+        # drf-spectacular writes into this dictionary, which `wraps` has taken over, not copied.
+        same.kwargs = {**getattr(view.get, "kwargs", {})}
+        return extend_schema(operation_id=f"shared_{view.__name__.removesuffix('View').lower()}", auth=[])(same)
+
+    return documented
