@@ -87,7 +87,7 @@ def _pair(cells: Cells, column: str) -> tuple[str, str]:
 
 def _with_coin(cells: Cells, column: str, coin: str, *others: str) -> tuple[Decimal, str]:
     """0.05BTC → 0.05 and BTC. coin: where none is told; it and the others may begin with a digit: 50.11INCH."""
-    text = cells.text(column).upper()
+    text = cells.text(column)[:100].upper()
     if not text:
         return ZERO, coin
     told = next((name for name in (coin, *others) if text.endswith(name)), None)

@@ -13,6 +13,9 @@ from portfolio.import_formats.files import Header, Record, key
 from portfolio.import_formats.postings import Fault
 from portfolio.money import ZERO, BadNumber, parse
 
+# No number or time is longer; a longer cell is not looked at.
+_LONGEST: Final = 100
+
 DATE_FORMATS: Final = ("ymd", "dmy", "mdy")
 
 _SPACES: Final = re.compile(r"[\s\u00a0\u2007\u2009\u202f'’]")
@@ -59,6 +62,8 @@ def number(text: str, decimal: str = ".") -> Decimal:
 
     decimal: the decimal mark, `.` or `,`; the other one parts thousands. Raises BadNumber.
     """
+    if len(text) > _LONGEST:
+        raise BadNumber(f"“{text[:30]}…” is not a number.")
     bare = _CURRENCY_MARKS.sub("", _SPACES.sub("", text).replace("−", "-"))
     negative = bare.startswith("(") and bare.endswith(")")
     if negative:
@@ -109,10 +114,10 @@ def decimal_mark(texts: Iterable[str], given: str | None, delimiter: str, column
         return given
     proved, doubtful = set(), ""
     for text in texts:
-        mark = _proved_mark(text)
+        mark = _proved_mark(text) if len(text) <= _LONGEST else None
         if mark:
             proved.add(mark)
-        elif _DOUBTFUL.search(text) and not doubtful:
+        elif not doubtful and len(text) <= _LONGEST and _DOUBTFUL.search(text):
             doubtful = text
     if len(proved) > 1:
         raise Fault("Some numbers have a decimal point and some a decimal comma: say `decimal`.", column=column or None)
@@ -154,7 +159,7 @@ def date_order(texts: Iterable[str], given: str | None, column: str | None = Non
     possible, example = {"dmy", "mdy"}, ""
     seen = False
     for text in texts:
-        found = _NUMERIC.fullmatch(text.strip())
+        found = _NUMERIC.fullmatch(text[: _LONGEST + 1].strip())
         if found is None or len(found["a"]) == 4:
             continue
         seen = True
@@ -185,7 +190,7 @@ def _ways(found: re.Match[str]) -> set[str]:
 
 def time(text: str, conventions: Conventions) -> datetime:
     """A moment; a date is its midnight. What states no zone is in the file's, then in UTC. Raises ValueError."""
-    text = text.strip()
+    text = text[: _LONGEST + 1].strip()
     found = _COMPACT.fullmatch(text) or _NUMERIC.fullmatch(text)
     if found is not None:
         year, month, day = _ordered(found, conventions.dates)

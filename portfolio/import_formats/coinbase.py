@@ -149,7 +149,7 @@ def _moved(cash: str, units: str) -> Callable[[Cells], Iterator[Posting]]:
 def _convert(cells: Cells) -> Iterator[Posting]:
     """One coin sold and another bought for as much; the note tells of the second."""
     about, worth, fees = _about(cells), _subtotal(cells), _fees(cells)
-    found = _CONVERTED.search(cells.optional("Notes"))
+    found = _CONVERTED.search(cells.optional("Notes")[:500])
     if found is None:
         raise cells.fault("“Converted … to …” is expected here.", "Notes")
     given, taken = (Decimal(found[n].replace(",", "")) for n in (1, 3))

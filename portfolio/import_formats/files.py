@@ -20,6 +20,8 @@ DELIMITERS: Final = (",", ";", "\t", "|")
 HEAD_RECORDS: Final = 40
 # What a cell may hold; the csv module's own bound, above any note that the ledger takes.
 CELL_CHARS_MAX: Final = 131_072
+# What of a column's name is told in errors.
+NAME_CHARS_MAX: Final = 80
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -69,6 +71,12 @@ class Tree(msgspec.Struct, frozen=True):
     value: Any
     encoding: str
     rows_max: int
+
+    def numbered(self, rows: list[Any]) -> Iterator[tuple[int, Any]]:
+        """The elements of a list in it, from 1. Raises Fault where there are too many."""
+        if len(rows) > self.rows_max:
+            raise Fault(f"The file has more than {self.rows_max} rows.")
+        return enumerate(rows, start=1)
 
 
 Document = Sheet | Tree
@@ -190,7 +198,7 @@ class Header(msgspec.Struct, frozen=True):
 
     def spelled(self, name: str) -> str:
         """As the file writes it."""
-        return self.names[self.columns[key(name)]].strip() if name in self else name
+        return self.names[self.columns[key(name)]].strip()[:NAME_CHARS_MAX] if name in self else name
 
 
 def header_of(record: Record) -> Header:

@@ -189,10 +189,8 @@ def _from_json(document: Tree, options: Options) -> Iterator[Posting | Fault]:
     rows = _rows(document)
     if rows is None:
         raise Fault("A list is expected, or an object with a list `transactions`.")
-    for line, row in enumerate(rows, start=1):
+    for line, row in document.numbered(rows):
         try:
-            if line > document.rows_max:
-                raise Fault(f"The file has more than {document.rows_max} rows.", row=line)
             yield _posting(_told(row, line, options), line, {}, options)
         except Fault as fault:
             yield fault

@@ -46,10 +46,8 @@ def read(document: Document, options: Options) -> Iterator[Posting | Fault]:
         return
     if not recognizes(document):
         raise Fault("`activities`, a list, is expected.")
-    for line, activity in enumerate(document.value["activities"], start=1):
+    for line, activity in document.numbered(document.value["activities"]):
         try:
-            if line > document.rows_max:
-                raise Fault(f"The file has more than {document.rows_max} rows.", row=line)
             yield from list(_row(_Activity(line, activity)))
         except Fault as fault:
             yield fault

@@ -290,8 +290,13 @@ def _flex_cash(cells: Cells, account: _Account) -> Iterator[Posting]:
 
 
 def _cash_about(cells: Cells, account: _Account) -> tuple[Decimal, dict[str, Any]]:
-    note = cells.text("Description")[:500]
+    note = _described(cells, "Description")
     return cells.needed("Amount"), {**_about(cells, account, _FLEX_OURS | _OURS), "note": note}
+
+
+def _described(cells: Cells, column: str) -> str:
+    """A description, of which no more is read than a note keeps."""
+    return cells.text(column)[:500]
 
 
 _ISSUER: Final = re.compile(r"\s*([A-Z0-9][A-Z0-9.\- ]*?)\s*\(", re.ASCII)
@@ -302,7 +307,7 @@ def _symbol(cells: Cells) -> str | None:
     told = cells.text("Symbol")
     if told:
         return told
-    found = _ISSUER.match(cells.text("Description"))
+    found = _ISSUER.match(_described(cells, "Description"))
     return found[1] if found else None
 
 
@@ -364,7 +369,7 @@ _SUCCESSOR: Final = re.compile(r"\((?P<symbol>[^,()]+),", re.ASCII)
 def _action(cells: Cells, account: _Account) -> Iterator[Posting]:
     """Told in words only: `AAPL(US0378331005) Split 4 for 1 (AAPL, APPLE INC, US0378331005)`."""
     column = "ActionDescription" if cells.text("ActionDescription") else "Description"
-    found = _ACTION.match(cells.text(column))
+    found = _ACTION.match(_described(cells, column))
     if found is None or "Ca" in cells.text("Code").split(";"):
         raise cells.fault("This action is not understood: post it by hand.", column)
     about = {**_about(cells, account, _OURS | {"ratio": column, "basis_fraction": column}), "symbol": found["old"]}

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -73,3 +75,20 @@ def test_any_bytes_are_rows_or_faults(content):
                 pass
         except Fault:
             pass
+
+
+@pytest.mark.parametrize(
+    "cell", ["1" * 100_000 + "x", "1." * 50_000, "1/" * 50_000, "A " * 50_000, "A(B) " * 20_000], ids=len
+)
+def test_a_long_cell_costs_no_more_than_reading_it(cell):
+    """Each would cost minutes where a pattern tries it again from every character."""
+    flex = "ClientAccountID,CurrencyPrimary,Symbol,ActionDescription,Description,Date/Time,Amount,Type,Quantity"
+    rows = [
+        f"date,type,symbol,quantity\n{cell},BUY,x,{cell}\n",
+        f"{flex}\nU,USD,,{cell},{cell},20260105,1,Dividends,1\n",
+    ]
+    started = time.process_time()
+    for text in rows:
+        document = opened(text.encode())
+        assert len(list(detect(document).read(document, Options()))) == 1
+    assert time.process_time() - started < 2

@@ -89,4 +89,5 @@ def _wish(options: dict[str, Any]) -> imports.Wish:
     )
     maps = {"mapping": "map", "symbols": "symbol", "types": "type"}
     given: dict[str, Any] = {name: options[name] for name in named}
-    return imports.Wish(**given, **{name: dict(options[flag]) for name, flag in maps.items()})
+    given |= {name: dict(options[flag]) for name, flag in maps.items()}
+    return imports.Wish(**given)
