@@ -52,7 +52,8 @@ def xirr(payments: Iterable[tuple[date, Decimal]]) -> float:
     if not roots:
         raise NoRate("No rate makes the payments even.")
     ordinary = [root for root in roots if abs(root) <= _ORDINARY]
-    found = [float(np.expm1(root)) for root in (ordinary if len(ordinary) == 1 else roots)]
+    with np.errstate(over="ignore"):  # a rate beyond all floats is inf, which nobody is told
+        found = [float(np.expm1(root)) for root in (ordinary if len(ordinary) == 1 else roots)]
     if len(found) > 1:
         raise NoRate(f"Several rates make the payments even: {', '.join(f'{rate:.6g}' for rate in found)}.")
     return found[0]

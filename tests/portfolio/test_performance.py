@@ -1,5 +1,6 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, localcontext
+from random import Random
 
 import pytest
 import pyxirr
@@ -13,6 +14,7 @@ from portfolio.money import EXACT, ONE, ZERO, plain
 from portfolio.performance import Missing, Performance, Window
 from portfolio.positions import BUY, DEPOSIT, DIVIDEND, SELL, WITHDRAWAL, Entry, Policy
 from portfolio.xirr import NoRate, xirr
+from tests.portfolio import golden
 from tests.portfolio.golden_performance import CASES, read_case, series
 
 START = date(2026, 1, 5)
@@ -190,6 +192,31 @@ def test_ten_times_the_money_has_the_same_returns(rows, market):
     for name in ("twr", "simple_return", "modified_dietz", "max_drawdown", "volatility"):
         assert ten.figure(name) == pytest.approx(one.figure(name), abs=Decimal("1e-9")), name
     assert ten.gain == one.gain * 10
+
+
+@pytest.mark.parametrize("path", golden.LEDGERS, ids=lambda path: path.stem)
+def test_every_golden_ledger_adds_up_at_any_prices(path):
+    """Actions, transfers, shorts, fees in kind, conversions: at whatever closes and rates, and from the middle too."""
+    ledger = golden.read(path)
+    rows, base, random = ledger.entries, ledger.policy.base_currency, Random(path.stem)
+    first, last = min(row.at.date() for row in rows), max(row.at.date() for row in rows) + timedelta(9)
+
+    def told(low, high):
+        days = {0, *random.sample(range(1, 40), 9)}
+        return series({first + timedelta(day): Decimal(str(round(random.uniform(low, high), 4))) for day in days})
+
+    currencies = {row.instrument: row.currency for row in rows}
+    moneys = {name for row in rows for name in (row.currency, row.to_currency, row.fee_currency) if name}
+    market = Market(
+        symbols={id: symbol for symbol, id in ledger.symbols.items()},
+        currencies={id: currencies.get(id, base) for id in ledger.symbols.values()},
+        closes={id: told(5, 300) for id in ledger.symbols.values()},
+        rates={name: told(0.5, 2) for name in moneys} | {base: series({date.min: ONE})},
+        rate_age_days=10_000,
+    )
+    for start in (first, rows[len(rows) // 2].at.date()):
+        window = Window(start, last)
+        everything_adds_up(Performance(performance.read(rows, ledger.policy, window), market, window))
 
 
 # --- XIRR -------------------------------------------------------------------------------------------------------
