@@ -31,6 +31,7 @@ from portfolio.positions import (
     SELL,
     TAX,
     TRANSFER_IN,
+    TRANSFER_OUT,
     WITHDRAWAL,
     Entry,
 )
@@ -43,6 +44,8 @@ TRADES: Final = {BUY, SELL}
 # Rows of these types take no units away, nor does their reversal.
 _OF_MONEY: Final = {DEPOSIT, WITHDRAWAL, DIVIDEND, INTEREST, FEE, TAX, FX_CONVERSION}
 _ADDING: Final = {BUY, TRANSFER_IN}
+# A transfer of cash is a payment in or out.
+_OF_CASH: Final = {TRANSFER_IN: DEPOSIT, TRANSFER_OUT: WITHDRAWAL}
 # What is filled in from the market: posted again, a row may have other ones by now.
 _FILLED_IN: Final = {"fx_rate", "fee_rate", "fee_price", "fee_price_currency", "fee_instrument"}
 _NOT_COPIED: Final = {"id", "portfolio", "type", "reverses", "note", "external_id", "created_at"}
@@ -117,7 +120,7 @@ def reverse_all(rows: Sequence[Transaction], note: str = "") -> list[Transaction
     with transaction.atomic():
         portfolio = _locked(rows[0].portfolio)
         _reversible(portfolio, rows)
-        copied = [field.name for field in Transaction._meta.concrete_fields if field.name not in _NOT_COPIED]
+        copied = [field.attname for field in Transaction._meta.concrete_fields if field.name not in _NOT_COPIED]
         undoing = [
             Transaction(
                 portfolio=portfolio,
@@ -262,6 +265,7 @@ def complete(portfolio: Portfolio, draft: Draft, rate: RateOf) -> Draft:
     currency = draft.currency or (draft.instrument.currency if draft.instrument else portfolio.base_currency)
     draft = msgspec.structs.replace(
         draft,
+        type=_OF_CASH.get(draft.type, draft.type) if draft.instrument is None else draft.type,
         currency=currency,
         unit=MINOR_UNITS.get(currency, (currency, 1))[1],
         amount=_amount(draft),
@@ -429,17 +433,9 @@ def _apart(entry: Entry, ids: set[int | None]) -> Entry:
         return entry
     if entry.instrument in ids:
         return msgspec.structs.replace(entry, fee=ZERO, fee_instrument=None, fee_currency=None)
-    return Entry(
-        id=entry.id,
-        type=REVERSAL if entry.reverses is not None else SELL,
-        at=entry.at,
-        currency=entry.fee_currency or entry.currency,
-        instrument=entry.fee_instrument,
-        quantity=entry.fee,
-        price=entry.fee_price,
-        fx_rate=entry.fee_rate,
-        reverses=entry.reverses,
-    )
+    # A payment of nothing, with the fee.
+    nothing: dict[str, Any] = {"instrument": None, "to_instrument": None, "quantity": ZERO, "amount": ZERO}
+    return msgspec.structs.replace(entry, type=DEPOSIT if entry.reverses is None else REVERSAL, **nothing)
 
 
 def _locked(portfolio: Portfolio) -> Portfolio:
