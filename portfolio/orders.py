@@ -197,7 +197,7 @@ class _Desk:
         order = self._new(wish)
         working = matching.ratcheted(order.working(), seen.known) if seen.known else order.working()
         order.stop_price = working.stop_price
-        reason = _not_permitted(wish, listed, seen) or self._reserve(order, working, seen)
+        reason = self._too_many() or _not_permitted(wish, listed, seen) or self._reserve(order, working, seen)
         order.seen_us = max(to_us(self.now), seen.market.as_of_us if not seen.market.bids else 0)
         if reason is not None:
             order.reserved_cash = order.reserved_units = ZERO
@@ -223,6 +223,10 @@ class _Desk:
             expires_at=floor.session_end(wish.instrument.pk, self.now) if day else None,
             created_at=self.now,
         )
+
+    def _too_many(self) -> str | None:
+        most = settings.ORDER_OPEN_MAX
+        return f"The account has {most} open orders, which is the most." if len(self.open) >= most else None
 
     def _reserve(self, order: Order, working: matching.Working, seen: floor.Seen) -> str | None:
         """Keep back what it needs, in a currency that has it. Returns why not."""

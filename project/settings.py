@@ -526,6 +526,8 @@ IMPORT_TIME_LIMIT_S = env.int("IMPORT_TIME_LIMIT_S", 30 * 60)
 ORDER_PULL_INTERVAL_MS = env.int("ORDER_PULL_INTERVAL_MS", 250)
 # How often the matcher reads the open orders anew although nobody told it of any.
 ORDER_RECONCILE_INTERVAL_S = env.float("ORDER_RECONCILE_INTERVAL_S", 10.0)
+# Open orders of one account; a further one is rejected.
+ORDER_OPEN_MAX = env.int("ORDER_OPEN_MAX", 1000)
 # Fees in hundredths of a percent, where an account has none of its own: of orders that rested, and of the others.
 ORDER_MAKER_FEE_BPS = env.str("ORDER_MAKER_FEE_BPS", "0")
 ORDER_TAKER_FEE_BPS = env.str("ORDER_TAKER_FEE_BPS", "0")

@@ -480,6 +480,38 @@ def test_two_hundred_orders_from_fifty_threads_never_overspend(portfolio, cash, 
     assert list(told) == list(range(1, OrderEvent.objects.count() + 1))
 
 
+@pytest.mark.django_db(transaction=True)
+def test_one_order_sent_and_cancelled_by_many_at_once_is_one(portfolio, cash, btc, quote):
+    quote(btc, 100.0)
+    wish = orders.Wish(client_order_id="a", instrument=btc, side="BUY", type="LIMIT", quantity=d(1), price=d(90))
+    placed, cancelled, over = [], [], []
+
+    def one():
+        try:
+            placed.append(orders.place(portfolio, wish, timezone.now()))
+            try:
+                cancelled.append(orders.cancel(placed[0][0], "Enough.", timezone.now()))
+            except matching.IllegalTransition as error:
+                over.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=one) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len({order.pk for order, _ in placed}), sum(new for _, new in placed)) == (1, 1)
+    assert (len(cancelled), len(over)) == (1, 7)
+    assert account(portfolio).available_cash("USD") == 1000
+
+
+def test_an_account_has_so_many_open_orders_and_no_more(cash, btc, quote, place, settings):
+    settings.ORDER_OPEN_MAX = 2
+    quote(btc, 100.0)
+    assert [place(quantity=1, price=90).status for _ in range(3)] == ["PENDING", "PENDING", "REJECTED"]
+
+
 def test_the_own_book_adds_up_what_remains(portfolio, cash, btc, quote, place, moved, matcher):
     quote(btc, 100.0)
     place(quantity=2, price=90)
