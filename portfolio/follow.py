@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 # Told at one go: the first of a thousand do not wait for the last.
 CHUNK: Final = 100
+# Whoever ends waits for the thread that folds; so it looks up so often.
+FOLD_S: Final = 0.2
 # Beyond so many posted at once, all are folded by the other thread.
 GO_ON_MAX: Final = 50
 
@@ -177,10 +179,10 @@ class Follower:
             self.pricing.watch([self.followed[folded.portfolio_id] for folded in ready], now)
             self.touch(folded.portfolio_id for folded in ready)
 
-    def fold_some(self, limit: int = 50) -> int:
-        """In a thread of its own: add up some of the ledgers that wait. Returns how many."""
-        count = 0
-        while self.unfolded and count < limit:
+    def fold_some(self) -> int:
+        """In a thread of its own: add up ledgers that wait, for a moment. Returns how many."""
+        count, until = 0, time.monotonic() + FOLD_S
+        while self.unfolded and time.monotonic() < until:
             portfolio_id, _ = self.unfolded.popitem()
             count += 1
             try:

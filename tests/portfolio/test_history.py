@@ -72,6 +72,7 @@ def test_thousands_are_noted_a_few_at_a_time():
     assert minutes.take(later, many) == []
 
 
+@pytest.mark.storage
 def test_a_minute_is_noted_once_and_says_when_its_prices_were_late(note, portfolio):
     note(0, "110")
     note(0, "999")
@@ -84,6 +85,7 @@ def test_a_minute_is_noted_once_and_says_when_its_prices_were_late(note, portfol
 # --- Downsampling
 
 
+@pytest.mark.storage
 def test_hours_and_days_are_the_last_values_in_them(note, portfolio):
     note(-1, "90")
     note(0, "100")
@@ -100,6 +102,7 @@ def test_hours_and_days_are_the_last_values_in_them(note, portfolio):
     assert [row.total_value for row in hours.all()] == [90, 110, 125, 200]
 
 
+@pytest.mark.storage
 def test_old_minutes_and_hours_go_and_their_days_stay(note, portfolio, settings):
     note(0, "100")
     note(60 * 24 * 30, "300")
@@ -114,6 +117,7 @@ def test_old_minutes_and_hours_go_and_their_days_stay(note, portfolio, settings)
 # --- Reading
 
 
+@pytest.mark.storage
 def test_minutes_are_carried_while_nothing_moves_and_gaps_are_said(note, ask):
     note(0, "100")
     note(3, "103")

@@ -89,7 +89,7 @@ def main() -> int:
         return 0
     print("tests/timescale: the storage tests against TimescaleDB in WebAssembly")
     try:
-        return run_tests(port, sys.argv[1:] or ["tests/ingestion"])
+        return run_tests(port, sys.argv[1:] or ["tests/ingestion", "tests/portfolio/test_history.py"])
     finally:
         stop(server)
 
