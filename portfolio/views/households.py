@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -46,11 +46,8 @@ class Households(generics.ListAPIView):
         body = HouseholdBody(data=request.data, context={"user": request.user})
         body.is_valid(raise_exception=True)
         assert request.user.is_authenticated, "the permission class sees to it"
-        given = dict(body.validated_data)
-        members = given.pop("portfolios")
-        with transaction.atomic():
-            household = Household.objects.create(owner=request.user, **given)
-            household.members.set(members)
+        household = Household(owner=request.user)
+        _change(household, dict(body.validated_data))
         return Response(HouseholdSerializer(household).data, status=status.HTTP_201_CREATED)
 
 
@@ -115,13 +112,17 @@ class HouseholdPerformance(APIView):
 
 
 def _change(household: Household, given: dict[str, Any]) -> None:
+    """Raises ValidationError where another household took the name a moment ago."""
     members = given.pop("portfolios", None)
-    with transaction.atomic():
-        for name, value in given.items():
-            setattr(household, name, value)
-        household.save(update_fields=list(given))
-        if members is not None:
-            household.members.set(members)
+    for name, value in given.items():
+        setattr(household, name, value)
+    try:
+        with transaction.atomic():
+            household.save()
+            if members is not None:
+                household.members.set(members)
+    except IntegrityError as error:
+        raise serializers.ValidationError({"name": ["You have a household of this name already."]}) from error
 
 
 def _worth(household: Household, now: datetime) -> valuation.Valuation:

@@ -9,6 +9,7 @@ from ingestion.models import FxRate, Instrument, PostedPrice
 from portfolio import households, ledger, sharing
 from portfolio.ledger import Draft
 from portfolio.models import Household, Portfolio
+from portfolio.serializers.sharing import HouseholdBody
 from tests.portfolio.conftest import NOW
 
 pytestmark = pytest.mark.django_db
@@ -146,3 +147,16 @@ class TestOverHttp:
         hidden = Portfolio.objects.create(owner=bob, name="Hidden")
         body = {"name": "x", "portfolios": [hidden.pk]}
         assert alices.post("/api/households/", body, content_type="application/json").status_code == 400
+
+    def test_two_of_one_name_at_once_are_one(self, alices, alice, monkeypatch):
+        monkeypatch.setattr(HouseholdBody, "validate_name", lambda body, name: name)  # both have looked already
+        body = {"name": "Nest"}
+        assert alices.post("/api/households/", body, content_type="application/json").status_code == 201
+        answer = alices.post("/api/households/", body, content_type="application/json")
+        assert (answer.status_code, list(answer.json())) == (400, ["name"])
+        assert alice.households.count() == 1
+
+    def test_numbers_beyond_all_rows_are_404(self, alices, portfolio):
+        for path in (f"households/{10**30}/", f"portfolios/{10**30}/", f"portfolios/{portfolio.pk}/shares/{10**30}/"):
+            method = alices.delete if "shares" in path else alices.get
+            assert method(f"/api/{path}").status_code == 404
