@@ -10,6 +10,7 @@ import logging
 import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +27,7 @@ from portfolio.import_formats.postings import Fault, Identities, Posting
 from portfolio.import_formats.reading import Options
 from portfolio.ledger import Draft, Refused, RowsRefused
 from portfolio.models import ImportBatch, ImportedRow, Portfolio, Transaction
+from portfolio.money import EXACT, BadNumber, parse, stored
 from portfolio.positions import REVERSAL
 from worker import jobs
 
@@ -219,7 +221,8 @@ def prepare(portfolio: Portfolio, content: bytes, wish: Wish) -> Report:
         delimiter=wish.delimiter,
     )
     format_ = _format(document, wish)
-    postings, faults = _read(format_.read(document, _options(portfolio, wish)))
+    with localcontext(EXACT):  # sums and quotients of 38 digits
+        postings, faults = _read(format_.read(document, _options(portfolio, wish)))
     if not postings and not faults:
         raise Fault("The file has no rows.")
     resolver = _Resolver(portfolio, wish)
@@ -289,6 +292,7 @@ class _Resolver:
                 errors[posting.columns.get(field, field)] = f"There is no instrument “{symbol[:40]}”: say `symbols`."
             else:
                 instruments[field] = found
+        errors |= _too_large(posting)
         return Row(posting=posting, errors=errors, draft=None if errors else _draft(posting, instruments))
 
     def _instrument(self, symbol: str, names: tuple[str, ...]) -> Instrument | None:
@@ -334,8 +338,21 @@ def similar(symbol: str) -> list[str]:
     return list(Instrument.objects.filter(alike).order_by("symbol").values_list("symbol", flat=True)[:5])
 
 
+def _too_large(posting: Posting) -> dict[str, str]:
+    """What two cells come to may be more than a column keeps."""
+    errors: dict[str, str] = {}
+    for name in _COPIED:
+        value = getattr(posting, name)
+        try:
+            if isinstance(value, Decimal):
+                parse(stored(value))
+        except (BadNumber, InvalidOperation) as error:
+            errors[posting.columns.get(name, name)] = str(error) or "The number is too large."
+    return errors
+
+
 def _draft(posting: Posting, instruments: dict[str, Instrument]) -> Draft:
-    given = {name: value for name in _COPIED if (value := getattr(posting, name)) is not None}
+    given = {name: _kept(value) for name in _COPIED if (value := getattr(posting, name)) is not None}
     return Draft(
         type=posting.type,
         at=posting.at,
@@ -344,6 +361,10 @@ def _draft(posting: Posting, instruments: dict[str, Instrument]) -> Draft:
         to_currency=posting.to_currency or "",
         **{**given, "note": posting.note.replace("\0", "")[:500]},
     )
+
+
+def _kept(value: Any) -> Any:
+    return stored(value) if isinstance(value, Decimal) else value
 
 
 # --- Identity ---------------------------------------------------------------------------------------------------------

@@ -120,6 +120,8 @@ def _income(cells: Cells) -> Iterator[Posting]:
     """A reward paid in coins is income of their worth, and a purchase for as much."""
     about, quantity = _about(cells), cells.needed("Quantity Transacted").copy_abs()
     worth = _subtotal(cells)
+    if not quantity:
+        raise cells.fault("It must not be 0.", "Quantity Transacted")
     if _asset(cells) in _FIAT:
         yield Posting(type="INTEREST", amount=quantity, **{**about, "currency": _asset(cells)})
         return

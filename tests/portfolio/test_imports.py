@@ -108,6 +108,17 @@ def test_unknown_symbols_come_with_suggestions_and_are_mapped(send, portfolio, b
     assert send(text, options={"symbols": {"bitcoin": "BTC-USD"}}).json()["added"] == 1
 
 
+def test_a_price_that_no_column_keeps_is_refused_and_a_long_sum_stays_exact(send, portfolio, btc):
+    text = "date,type,symbol,quantity,amount,fee\n"
+    told = send(text + "2026-01-05,BUY,BTC-USD,0.000000000000000001,99999999999999999999,\n", dry_run=True).json()
+    assert "too large" in told["errors"][0]["message"]
+    pp = "Date,Type,Value,Transaction Currency,Fees,Taxes,Shares,Ticker Symbol\n"
+    figures = "12345678901234567890.123456789012345678,USD,0.123456789012345678,12345678901234567889,1"
+    assert send(f"{pp}2026-01-05,Buy,{figures},BTC-USD\n").status_code == 201
+    bought = portfolio.transactions.get()
+    assert (bought.price, bought.fee) == (Decimal(1), Decimal("12345678901234567889.123456789012345678"))
+
+
 def test_an_ambiguous_date_is_asked_for(send):
     text = "date,type,amount\n01/02/2026,DEPOSIT,5\n"
     refused = send(text, dry_run=True)
