@@ -3,7 +3,7 @@
 A reservation is by currency, and units by instrument. A short position locks what its sale brought and a margin more.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal, localcontext
 
 import msgspec
@@ -81,10 +81,6 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
             buying = sum((one.buying for one in self.reserved if one.instrument == instrument), ZERO)
             covered = min(quantity, max(short.units - buying, ZERO))
             return stored(self.locked(instrument) * covered / short.units)
-
-    def without(self, reserved: Iterable[Reserved]) -> "Account":
-        """With these alone kept back."""
-        return msgspec.structs.replace(self, reserved=tuple(reserved))
 
 
 class Need(msgspec.Struct, frozen=True):
