@@ -206,7 +206,9 @@ class _Writer:
         self.portfolio, self.now = portfolio, now
         self.pending: list[Transaction] = []
         ids = {draft.external_id for draft in drafts} - {None}
-        rows = portfolio.transactions.filter(external_id__in=ids).select_related("instrument", "to_instrument")
+        rows = portfolio.transactions.filter(external_id__in=ids).select_related(
+            "instrument", "to_instrument", "reversed_by"
+        )
         self.there: dict[str | None, Transaction] = {row.external_id: row for row in rows} if ids else {}
         self.rate = functools.cache(self._rate)
 
@@ -349,7 +351,9 @@ def _columns(draft: Draft) -> dict[str, Any]:
 
 
 def _same(found: Transaction, draft: Draft, asked: set[str]) -> Transaction:
-    """The row that was posted under this external_id before. Raises Refused when it says something else."""
+    """The row that was posted under this external_id before. Raises Refused when it says otherwise, or is undone."""
+    if hasattr(found, "reversed_by"):
+        raise Refused(external_id=f"Transaction {found.pk} had it and was reversed; post the row under another one.")
     different = [
         name
         for name, value in _columns(draft).items()

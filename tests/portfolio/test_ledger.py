@@ -77,6 +77,11 @@ def test_the_same_external_id_gives_the_same_row(portfolio, post):
     assert portfolio.transactions.count() == 1
 
 
+def test_an_external_id_whose_row_was_reversed_is_not_used_again(post):
+    ledger.reverse(post("DEPOSIT", amount="5", external_id="a"))
+    assert refusal(post, "DEPOSIT", amount="5", external_id="a") == {"external_id"}
+
+
 def test_every_row_moves_the_version(portfolio, post):
     post("DEPOSIT", amount="5")
     post("DEPOSIT", amount="5")

@@ -506,3 +506,9 @@ def test_how_a_portfolio_counts_is_not_changed_in_the_admin(client, admin, portf
     portfolio.refresh_from_db()
     kept = portfolio.name, portfolio.cost_basis_method, portfolio.allow_short, portfolio.base_currency
     assert kept == ("Renamed", "average", False, "USD")
+
+
+def test_a_transfer_of_cash_is_a_payment_in_or_out(account):
+    assert account.post("TRANSFER_IN", amount="100")["type"] == "DEPOSIT"
+    assert account.post("TRANSFER_OUT", amount="40")["type"] == "WITHDRAWAL"
+    assert account.cash() == {"USD": "6E+1"}
