@@ -135,3 +135,22 @@ def test_the_database_keeps_users_shares_and_links_apart(portfolio, bob):
     for wrong in ({}, {"user": bob, "expires_at": timezone.now()}, {"user": bob, "token_hash": "x"}):
         with pytest.raises(IntegrityError), transaction.atomic():
             Share.objects.create(portfolio=portfolio, **wrong)
+
+
+class TestInTheAdmin:
+    def test_a_share_is_seen_and_taken_back_and_no_more(self, client, admin, portfolio, bob):
+        given, _ = sharing.with_user(portfolio, bob)
+        sharing.by_link(portfolio, timezone.now() + dt.timedelta(days=1))
+        household = Household.objects.create(owner=bob, name="Ours")
+        household.members.add(portfolio)
+        client.force_login(admin)
+        for page in ("share/", f"share/{given.pk}/change/", "household/", f"household/{household.pk}/change/"):
+            assert client.get(f"/admin/portfolio/{page}").status_code == 200
+        assert client.get("/admin/portfolio/share/add/").status_code == 403
+        assert client.post(f"/admin/portfolio/share/{given.pk}/delete/", {"post": "yes"}).status_code == 302
+        assert not household.members.exists()
+        assert not Portfolio.objects.visible_to(bob).exists()
+
+    def test_who_is_no_staff_sees_nothing_of_it(self, client, bob, portfolio):
+        client.force_login(bob)
+        assert client.get("/admin/portfolio/share/").status_code == 302
