@@ -373,12 +373,12 @@ class Worth(msgspec.Struct, frozen=True, kw_only=True):
         return self.market_value + sum((one.value for one in self.cash.values()), ZERO)
 
 
-def worth_on(movements: Iterable[Movement], market: Market, day: date, strict: bool = True) -> Worth:
+def worth_on(own: "Balances", market: Market, day: date, strict: bool = True) -> Worth:
     """What was held at the close of `day`, at prices and rates that the market has said by then.
 
     strict: what only the ledger's own rows tell a price or a rate of is unpriced; else that counts too.
     """
-    units, cash = balances_on(movements, day)
+    units, cash = own.on(day)
     held, money, unpriced = {}, {}, {}
     with localcontext(EXACT):
         for instrument, quantity in units.items():
@@ -440,6 +440,7 @@ class Marked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mark(
+    own: "Balances",
     movements: Sequence[Movement],
     entries: Mapping[int, Entry],
     market: Market,
@@ -447,10 +448,13 @@ def mark(
     end: date,
     crossing: Sequence[Flow],
 ) -> Marked:
-    """Mark the ledger on each day from the one before `start` to `end`. crossing: its flows. Raises Unpriced."""
+    """Mark the ledger on each day from the one before `start` to `end`. Raises Unpriced.
+
+    own: what its movements add up to; crossing: the flows among them.
+    """
     first = start.toordinal() - 1
     ordinals = np.arange(first, end.toordinal() + 1, dtype=np.int64)
-    units, cash = _balances(movements)
+    units, cash = own.units, own.cash
     instruments = sorted(units)
     shape = (len(ordinals), len(instruments))
     held = np.zeros(shape)
@@ -504,28 +508,32 @@ class _Steps(msgspec.Struct):
         return np.asarray(sums[np.searchsorted(self.days, days, side="right")])
 
 
-def _balances(movements: Iterable[Movement]) -> tuple[dict[int, _Steps], dict[str, _Steps]]:
-    """Units by instrument and cash by currency, exactly, so that nothing left is nothing and not 1e-17."""
-    units: dict[int, _Steps] = {}
-    cash: dict[str, _Steps] = {}
+class Balances(msgspec.Struct):
+    """Units by instrument and cash by currency on each day, exactly, so that nothing left is nothing and not 1e-17."""
+
+    units: dict[int, _Steps]
+    cash: dict[str, _Steps]
+
+    def on(self, day: date) -> tuple[dict[int, Decimal], dict[str, Decimal]]:
+        """What was held at the close of `day`: units by instrument, cash by currency; what is 0 is left out."""
+        ordinal = day.toordinal()
+        return (
+            {instrument: steps.on(ordinal) for instrument, steps in self.units.items() if steps.on(ordinal)},
+            {currency: steps.on(ordinal) for currency, steps in self.cash.items() if steps.on(ordinal)},
+        )
+
+
+def balances(movements: Iterable[Movement]) -> Balances:
+    """What was held of all that moved. movements: in order."""
+    found = Balances({}, {})
     with localcontext(EXACT):
         for movement in movements:
             day = movement.at.date().toordinal()
             if movement.instrument is not None and movement.quantity:
-                units.setdefault(movement.instrument, _Steps()).add(day, movement.quantity)
+                found.units.setdefault(movement.instrument, _Steps()).add(day, movement.quantity)
             if movement.cash:
-                cash.setdefault(movement.currency, _Steps()).add(day, movement.cash)
-    return units, cash
-
-
-def balances_on(movements: Iterable[Movement], day: date) -> tuple[dict[int, Decimal], dict[str, Decimal]]:
-    """What was held at the close of `day`: units by instrument, cash by currency; what is 0 is left out."""
-    units, cash = _balances(movement for movement in movements if movement.at.date() <= day)
-    ordinal = day.toordinal()
-    return (
-        {instrument: steps.on(ordinal) for instrument, steps in units.items() if steps.on(ordinal)},
-        {currency: steps.on(ordinal) for currency, steps in cash.items() if steps.on(ordinal)},
-    )
+                found.cash.setdefault(movement.currency, _Steps()).add(day, movement.cash)
+    return found
 
 
 def _valued(steps: _Steps, series: Series | None, ordinals: Days, what: str) -> Floats:

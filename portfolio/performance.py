@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from portfolio import attribution, risk
 from portfolio.attribution import Effects
 from portfolio.marking import (
+    Balances,
     Flow,
     Known,
     Marked,
@@ -27,6 +28,7 @@ from portfolio.marking import (
     Series,
     Unpriced,
     Worth,
+    balances,
     flows,
     mark,
     passed,
@@ -280,12 +282,16 @@ class Performance:
         return self.ledger.sums.taxes
 
     @cached_property
+    def balances(self) -> Balances:
+        return balances(self.ledger.movements)
+
+    @cached_property
     def closing(self) -> Worth:
-        return worth_on(self.ledger.movements, self.market, self.window.end)
+        return worth_on(self.balances, self.market, self.window.end)
 
     @cached_property
     def opening(self) -> Worth:
-        return worth_on(self.ledger.movements, self.market, self.window.opening, strict=False)
+        return worth_on(self.balances, self.market, self.window.opening, strict=False)
 
     @cached_property
     def within(self) -> list[Movement]:
@@ -368,9 +374,8 @@ class Performance:
     @cached_property
     def marked(self) -> Marked:
         """Each day's close; the last one exactly as `closing`. Raises Unpriced."""
-        return mark(
-            self.ledger.movements, self.ledger.entries, self.market, self.window.start, self.window.end, self.flows
-        )
+        window, ledger = self.window, self.ledger
+        return mark(self.balances, ledger.movements, ledger.entries, self.market, window.start, window.end, self.flows)
 
     @cached_property
     def _base(self) -> tuple[Floats, NDArray[np.bool_]]:
@@ -612,25 +617,22 @@ class Performance:
         """The chain of one holding: what is paid for it flows in at the start of a day, what it pays out at its end."""
         if instrument not in self.marked.instruments:
             return Missing("Nothing of it was held.")
-        return self._ratio(lambda: self._chained([self.marked.instruments.index(instrument)]))
+        at = self.marked.instruments.index(instrument)
+        return self._ratio(lambda: _told(*(float(column[at]) for column in self._holdings_chained)))
+
+    @cached_property
+    def _holdings_chained(self) -> tuple[Floats, Floats, Floats]:
+        return _chained(self.marked.held, self.marked.bought, self.marked.sold)
 
     @property
     def holdings_twr(self) -> Figure:
         """The chain of all holdings without the cash: trades are the flows."""
-        return self._ratio(lambda: self._chained(range(len(self.marked.instruments))))
+        return self._ratio(self._holdings_twr)
 
-    def _chained(self, columns: Sequence[int]) -> float:
+    def _holdings_twr(self) -> float:
         marked = self.marked
-        held, bought, sold = (matrix[:, columns].sum(axis=1) for matrix in (marked.held, marked.bought, marked.sold))
-        base = held[:-1] + bought[1:]
-        capital = base > _NOTHING * (np.abs(held[:-1]) + bought[1:])
-        if not capital.any():
-            raise Undefined(NO_CAPITAL)
-        factors = np.ones(len(base))
-        np.divide(held[1:] + sold[1:], base, out=factors, where=capital)
-        if (factors < -_NOTHING).any():
-            raise Undefined("Its value fell below zero.")
-        return float(np.prod(np.maximum(factors, 0.0))) - 1.0
+        matrices = (matrix.sum(axis=1, keepdims=True) for matrix in (marked.held, marked.bought, marked.sold))
+        return _told(*(float(column[0]) for column in _chained(*matrices)))
 
     def episodes(self, instrument: int) -> list[Episode]:
         """Each time that it was held, since the ledger's beginning: a return of one never mixes with another's."""
@@ -652,6 +654,25 @@ class Performance:
     @cached_property
     def _passed_ever(self) -> list[tuple[date, int, Decimal]]:
         return passed(self.ledger.movements, self.ledger.entries, self.market)
+
+
+def _chained(held: Floats, bought: Floats, sold: Floats) -> tuple[Floats, Floats, Floats]:
+    """The chains of columns: what each multiplied its capital by, its lowest factor, its days with capital."""
+    base = held[:-1] + bought[1:]
+    capital = base > _NOTHING * (np.abs(held[:-1]) + bought[1:])
+    factors = np.ones(base.shape)
+    np.divide(held[1:] + sold[1:], base, out=factors, where=capital)
+    lowest = factors.min(axis=0, initial=1.0)
+    return np.prod(np.maximum(factors, 0.0), axis=0), lowest, capital.sum(axis=0).astype(np.float64)
+
+
+def _told(product: float, lowest: float, days: float) -> float:
+    """A chain's return. Raises Undefined."""
+    if not days:
+        raise Undefined(NO_CAPITAL)
+    if lowest < -_NOTHING:
+        raise Undefined("Its value fell below zero.")
+    return product - 1.0
 
 
 def episodes(

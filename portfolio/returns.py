@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Final, NamedTuple
 
 import msgspec
@@ -11,8 +11,9 @@ from django.conf import settings
 
 from ingestion.models import AdjustmentFactor, Instrument
 from portfolio import currencies, marks, performance, prices, valuation
-from portfolio.marking import Market, Series, Unpriced
+from portfolio.marking import Known, Market, Series, Unpriced
 from portfolio.models import Portfolio
+from portfolio.money import EXACT, stored
 from portfolio.performance import Compared, Ledger, Missing, Performance, Window
 from portfolio.positions import Entry, Movement, Policy
 from portfolio.rates import MANUAL, Rate
@@ -60,8 +61,8 @@ def _measure(members: Sequence[_Member], base: str, asked: Asked, now: datetime)
 
 def first_needed(ledger: Ledger, window: Window) -> date:
     """The first day whose closes matter: the window's, or an earlier one on which units came or went for no money."""
-    in_kind = [one.at.date() for one in ledger.movements if one.quantity and one.kind in ("transfer", "action")]
-    return min([window.start, *in_kind])
+    in_kind = (one for one in ledger.movements if one.quantity and one.kind in ("transfer", "action"))
+    return min([window.start, *(one.at.date() for one in in_kind if one.split_ratio is None)])
 
 
 def window_of(asked: Asked, began: date, today: date) -> Window:
@@ -76,22 +77,20 @@ def rated(portfolio: Portfolio, base: str) -> _Member:
     if currencies.same_money(own, base) or not member.entries:
         return member
     days = [entry.at.date() for entry in member.entries]
-    dated = currencies.rates_between(base, [own], min(days), max(days))[own]
-    entries = [_rerated(entry, _nearest(dated, entry.at.date(), own)) for entry in member.entries]
+    series = _rates(currencies.rates_between(base, [own], min(days), max(days))[own])
+    if not len(series):
+        raise Unpriced(own, f"There is no rate for {own}.")
+    entries = [_rerated(entry, series.on(entry.at.date())) for entry in member.entries]
     return _Member(entries, msgspec.structs.replace(member.policy, base_currency=base))
 
 
-def _nearest(dated: Sequence[tuple[date, Decimal]], day: date, currency: str) -> Decimal:
-    """The rate of the day, or the newest before; before all of them the first. Raises Unpriced where there is none."""
-    series = _rates(dated)
-    known = series.on(day)
-    if known is None:
-        raise Unpriced(currency, f"There is no rate for {currency}.")
-    return known.value
-
-
-def _rerated(entry: Entry, rate: Decimal) -> Entry:
-    return msgspec.structs.replace(entry, fx_rate=entry.fx_rate * rate, fee_rate=entry.fee_rate * rate)
+def _rerated(entry: Entry, rate: Known | None) -> Entry:
+    """rate: of its day, or the newest before; before all of them the first."""
+    assert rate is not None, "a series with values has one for each day"
+    with localcontext(EXACT):
+        return msgspec.structs.replace(
+            entry, fx_rate=stored(entry.fx_rate * rate.value), fee_rate=stored(entry.fee_rate * rate.value)
+        )
 
 
 # --- The market -------------------------------------------------------------------------------------------------
