@@ -143,7 +143,12 @@ def commit(batch: ImportBatch, content: bytes, wish: Wish, now: datetime) -> Rep
         report = Report(preset=wish.preset or "", encoding="", delimiter=None, rows=[], faults=[fault], unknown={})
         _note(batch, report, ImportBatch.Status.FAILED)
         return report
+    if batch.job is not None and not batch.job.advance(0, f"{len(report.rows)} rows read, posting them"):
+        _note(batch, report, ImportBatch.Status.FAILED)  # somebody has cancelled the job
+        return report
     with transaction.atomic():
+        if not _claimed(batch):
+            return report
         _post(batch.portfolio, report, now)
         refused = bool(report.failed) and not wish.skip_errors
         if refused:
@@ -177,19 +182,23 @@ def begin(
 
 def work_off(batch_id: int, now: datetime) -> None:
     """Import a batch that waits. Safe to run twice: the second finds nothing to do."""
-    with transaction.atomic():
-        batch = ImportBatch.objects.select_for_update(of=("self",)).select_related("portfolio", "job").get(pk=batch_id)
-        if batch.status != ImportBatch.Status.PENDING or batch.content is None:
-            return
-        wish = msgspec.convert(batch.options, Wish)
-        report = commit(batch, zlib.decompress(batch.content), wish, now)
-        ImportBatch.objects.filter(pk=batch_id).update(content=None)
-    if batch.job is None:
+    batch = ImportBatch.objects.select_related("portfolio", "job").get(pk=batch_id)
+    if batch.status != ImportBatch.Status.PENDING or batch.content is None:
         return
+    report = commit(batch, zlib.decompress(batch.content), msgspec.convert(batch.options, Wish), now)
+    if batch.status == ImportBatch.Status.PENDING or batch.job is None:
+        return  # another worker has it
+    ImportBatch.objects.filter(pk=batch_id).update(content=None)
     if batch.status == ImportBatch.Status.DONE:
         batch.job.finish(f"{batch.added} rows added, {batch.existing} were there, {batch.failed} failed")
     else:
         batch.job.fail(f"nothing was posted: {report.failed} rows have errors")
+
+
+def _claimed(batch: ImportBatch) -> bool:
+    """Whether nobody else has posted the batch; whoever asks later waits until this transaction is over."""
+    rows = ImportBatch.objects.select_for_update().filter(pk=batch.pk, status=ImportBatch.Status.PENDING)
+    return rows.first() is not None
 
 
 def _note(batch: ImportBatch, report: Report, status: str) -> None:

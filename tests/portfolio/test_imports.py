@@ -10,6 +10,7 @@ from django.db import connection
 from ingestion.models import Instrument
 from portfolio import imports, positions
 from portfolio.models import ImportBatch, Portfolio, Transaction
+from portfolio.tasks import import_file
 from worker.models import Job
 
 HEADER = "date,type,symbol,quantity,price,amount,fee,note\n"
@@ -223,12 +224,17 @@ def test_a_large_file_waits_for_a_worker_and_is_posted_once(send, settings, port
     answer = send(LEDGER)
     assert (answer.status_code, answer.json()["status"]) == (202, "pending")
     for _ in range(2):
-        imports.work_off(answer.json()["id"], datetime.now(UTC))
+        import_file(answer.json()["id"])
     batch, job = ImportBatch.objects.get(), Job.objects.get(pk=answer.json()["job_id"])
     assert (batch.status, batch.added, batch.content, job.status) == ("done", 5, None, "done")
     bad = send(LEDGER + "2026-01-08,SELL,BTC-USD,9,120,,,\n").json()
-    imports.work_off(bad["id"], datetime.now(UTC))
+    import_file(bad["id"])
     assert Job.objects.get(pk=bad["job_id"]).status == "failed"
+    cancelled = send(LEDGER + "2026-01-08,DEPOSIT,,,,9,,\n").json()
+    Job.objects.get(pk=cancelled["job_id"]).cancel()
+    import_file(cancelled["id"])
+    assert [batch.status for batch in ImportBatch.objects.order_by("id")] == ["done", "failed", "failed"]
+    assert not ImportBatch.objects.exclude(content=None).exists()
     assert portfolio.transactions.count() == 5
 
 
