@@ -1,5 +1,6 @@
 """Who is compared: how each server is started, how its clients subscribe, and how its updates are published."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -71,6 +72,11 @@ def tapehouse(title: str = "Tapehouse", **more: object) -> Peer:
         "tapehouse", title, "tapehouse", _python("tapehouse"),
         path=lambda _symbols: "/ws/realtime/", steps=subscribing(**more), environment=environment,
     )  # fmt: skip
+
+
+def variant(key: str, title: str, absent: Callable[[], str] = _always) -> Peer:
+    """Tapehouse otherwise than it is run. aiofastnet comes with picows."""
+    return dataclasses.replace(tapehouse(title), key=key, command=_python(key), absent=absent)
 
 
 def _python(server: str) -> Callable[[int], list[str]]:
@@ -155,6 +161,9 @@ PEERS = [
         path=lambda symbols: f"/ws/?ids={','.join(symbols)}", ready=" 101 ",
     ),
     Peer("picows", "picows, bare", "redis", _python("picows"), _without_picows, steps=subscribing()),
+    Peer("sends", "a bare loop of send()", "redis", _python("sends"), steps=subscribing()),
+    variant("nagle", "Tapehouse, Nagle's algorithm as nchan"),
+    variant("aiofastnet", "Tapehouse on aiofastnet", _without_picows),
 ]  # fmt: skip
 
 

@@ -1,11 +1,15 @@
 """The servers in Python, each as it would run in production: one process of uvicorn on uvloop; picows without either.
 
-python -m tests.bench.fanout.servers tapehouse|core|pubsub|picows PORT
+python -m tests.bench.fanout.servers tapehouse|aiofastnet|nagle|core|pubsub|picows|sends PORT
 """
 
 import json
 import os
+import re
+import socket
 import sys
+import threading
+from collections.abc import Callable
 from typing import Any
 
 
@@ -16,8 +20,11 @@ def set_up_django() -> None:
     django.setup()
 
 
-def tapehouse(port: int) -> None:
-    """The production hub, consumer, outbox and wire; only the topic is the bench's own."""
+def tapehouse(port: int, loop: str = "uvloop", nodelay: bool = True) -> None:
+    """The production hub, consumer, outbox and wire; only the topic is the bench's own.
+
+    nodelay: False leaves Nagle's algorithm on, as nchan does: small frames wait for the client's acknowledgement.
+    """
     set_up_django()
     from streaming import routing, topics
     from streaming.protocol import Address
@@ -29,8 +36,21 @@ def tapehouse(port: int) -> None:
         def resolve(self, key: str, user: Any) -> Address:
             return Address(topic=f"bench:{key}", name=f"bench:{key}", symbol=key)
 
+    class Delaying(TapehouseWebSocketProtocol):
+        def connection_made(self, transport: Any) -> None:
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+            super().connection_made(transport)
+
     topics.register(Bench())
-    serve(routing.application(), port, TapehouseWebSocketProtocol)
+    serve(routing.application(), port, TapehouseWebSocketProtocol if nodelay else Delaying, loop)
+
+
+def fast_loop() -> Any:
+    """uvloop with the transports of aiofastnet, which picows sends through as well."""
+    import aiofastnet
+    import uvloop
+
+    return aiofastnet.patch_loop(uvloop.new_event_loop())
 
 
 def usual(kind: str, port: int) -> None:
@@ -66,11 +86,11 @@ def layer_of(kind: str) -> Any:
     return Layer(hosts=hosts, prefix=f"{os.environ['REDIS_PREFIX']}-usual")
 
 
-def serve(application: Any, port: int, ws: Any) -> None:
+def serve(application: Any, port: int, ws: Any, loop: str = "uvloop") -> None:
     import uvicorn
 
     uvicorn.run(
-        application, host="127.0.0.1", port=port, ws=ws, loop="uvloop", lifespan="off",
+        application, host="127.0.0.1", port=port, ws=ws, loop=loop, lifespan="off",
         log_level="error", access_log=False, backlog=4096, ws_per_message_deflate=False,
     )  # fmt: skip
 
@@ -80,6 +100,49 @@ def picows(port: int) -> None:
     import uvloop
 
     uvloop.run(_Broadcast().serve(port))
+
+
+def sends(port: int) -> None:
+    """What the kernel itself takes, and Redis: one thread that makes each frame once and calls `send` for each socket.
+
+    No event loop, no backlog, no pings, no protocol beyond the handshake: nobody could run this.
+    """
+    import redis
+
+    from streaming.frames import text_frame
+
+    pubsub = redis.Redis.from_url(os.environ["REDIS_URL"]).pubsub()
+    pubsub.psubscribe("bench.*")
+    listener = socket.create_server(("127.0.0.1", port), backlog=4096)
+    followers: dict[str, list[Callable[[bytes], int]]] = {}
+    threading.Thread(target=accept, args=(listener, followers), daemon=True).start()
+    for message in pubsub.listen():
+        if message["type"] == "pmessage":
+            frame = text_frame(message["data"])
+            for send in followers.get(message["channel"].decode().partition(".")[2], ()):
+                send(frame)
+
+
+def accept(listener: socket.socket, followers: dict[str, list[Callable[[bytes], int]]]) -> None:
+    """Shake hands with our own clients, one after the other, and note what they subscribe to."""
+    from websockets.utils import accept_key
+
+    from streaming.frames import text_frame
+
+    while True:
+        client = listener.accept()[0]
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as every event loop does
+        if not (asked := client.recv(65536)):
+            continue
+        key = next(line for line in asked.decode().splitlines() if line.startswith("Sec-WebSocket-Key: "))
+        client.sendall(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            + f"Sec-WebSocket-Accept: {accept_key(key.partition(' ')[2])}\r\n\r\n".encode()
+        )
+        said = client.recv(65536)  # their mask is zero
+        for symbol in re.findall(rb'"bench:(\w+)"', said):
+            followers.setdefault(symbol.decode(), []).append(client.send)
+        client.sendall(text_frame(b'{"type":"subscribed"}'))
 
 
 class _Broadcast:
@@ -130,7 +193,13 @@ if __name__ == "__main__":
     match name:
         case "tapehouse":
             tapehouse(port)
+        case "aiofastnet":
+            tapehouse(port, loop="tests.bench.fanout.servers:fast_loop")
+        case "nagle":
+            tapehouse(port, nodelay=False)
         case "picows":
             picows(port)
+        case "sends":
+            sends(port)
         case _:
             usual(name, port)
