@@ -18,7 +18,8 @@ from portfolio.import_formats import FORMATS
 from portfolio.import_formats.cells import DATE_FORMATS
 from portfolio.import_formats.files import DELIMITERS, ENCODINGS
 from portfolio.import_formats.generic import FIELDS, KNOWN_TYPES
-from portfolio.imports import Report, Row, Wish
+from portfolio.import_rows import Row
+from portfolio.imports import Report, Wish
 from portfolio.models import ImportBatch
 from portfolio.money import plain
 from portfolio.serializers.ledger import ExactField, PlainCharField, TimeField

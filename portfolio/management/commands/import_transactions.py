@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from portfolio import imports
+from portfolio import import_rows, imports
 from portfolio.import_formats import FORMATS
 from portfolio.import_formats.postings import Fault
 from portfolio.models import ImportBatch, Portfolio
@@ -70,8 +70,8 @@ class Command(BaseCommand):
             self.stderr.write(f"… and {len(errors) - ERRORS_SHOWN} more errors")
         what = "would be added" if options["dry_run"] else "new"
         self.stdout.write(
-            f"{report.preset}: {report.count(imports.NEW)} rows {what}, {report.count(imports.EXISTS)} there already,"
-            f" {report.failed} with errors"
+            f"{report.preset}: {report.count(import_rows.NEW)} rows {what},"
+            f" {report.count(import_rows.EXISTS)} there already, {report.failed} with errors"
         )
 
 
