@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ingestion import store
+from ingestion import markets, store
 from ingestion.models import Instrument, PostedPrice
 from ingestion.permissions import MarketData
 from ingestion.providers import SOURCES
@@ -130,6 +130,7 @@ def _store(instrument: Instrument, rows: list[dict[str, Any]], who: Any) -> None
             update_fields=["close", "posted_by", "posted_at"],
         )
         store.write_venue_bars(SOURCES["manual"], bars, {instrument.symbol: instrument.pk})
+    markets.forget()
 
 
 def _named(rows: QuerySet[Instrument], search: str) -> QuerySet[Instrument]:

@@ -144,11 +144,11 @@ def get(instrument_ids: Iterable[int], now_us: int | None = None) -> dict[int, L
     fresh_us = int(settings.PRICE_FRESH_S * 1e6)
     known = sessions.calendars()
     best: dict[int, Latest] = {}
-    for values in _read(ids).values():
+    for source, values in _read(ids).items():
         for instrument_id, latest in values.items():
-            if latest.price is None:
-                continue
             market = markets.of(instrument_id)
+            if latest.price is None or not market.takes(source):
+                continue
             candidate = judged(latest, now_us, fresh_us, known, market.calendar)
             if _better(candidate, best.get(instrument_id), market):
                 best[instrument_id] = candidate

@@ -10,22 +10,28 @@ from django.db.models.signals import post_delete, post_save
 
 from ingestion import sessions
 from ingestion.calendar import ALWAYS
-from ingestion.models import Instrument
+from ingestion.models import Instrument, PostedPrice
 
+SIMULATED: Final = "simulated"
 REREAD_S: Final = 30.0
 # For an instrument that is not known yet, at most this often.
 REREAD_UNKNOWN_S: Final = 1.0
 
 
 class Market(NamedTuple):
-    """One instrument's. order: its sources, best first."""
+    """One instrument's. order: its sources, best first. posted: people enter its prices, so that none are made up."""
 
     calendar: str
     order: tuple[str, ...]
+    posted: bool = False
 
     def rank(self, source: str) -> int:
         """A source's place, best first; after all of them where it has none."""
         return self.order.index(source) if source in self.order else len(self.order)
+
+    def takes(self, source: str) -> bool:
+        """Whether a source's prices are its. The simulated market's are not, where there are real ones."""
+        return not (self.posted and source == SIMULATED)
 
 
 _lock = threading.Lock()
@@ -55,11 +61,12 @@ def _markets(age_s: float) -> Mapping[int, Market]:
     with _lock:
         if _known is None or time.monotonic() - _known[0] > age_s:
             rows = Instrument.objects.order_by().values_list("id", "kind", "exchange", "calendar", "source_order")
+            posted = set(PostedPrice.objects.order_by().values_list("instrument_id", flat=True).distinct())
             default = tuple(settings.SOURCE_ORDER)
             _known = (
                 time.monotonic(),
                 {
-                    i: Market(own or sessions.calendar_of(kind, exchange), _order(order) or default)
+                    i: Market(own or sessions.calendar_of(kind, exchange), _order(order) or default, i in posted)
                     for i, kind, exchange, own, order in rows
                 },
             )

@@ -171,7 +171,7 @@ def current(provider: str) -> QuerySet[VenueSymbol]:
 def provider_map(provider: str) -> dict[str, Known]:
     """What a provider calls each instrument that it has now: its symbol → the instrument.
 
-    The simulated provider knows every instrument, by our own symbol.
+    The simulated provider knows every instrument, by our own symbol, but those whose prices people enter.
     """
     return {name: _known(instrument) for name, instrument in _names(provider)}
 
@@ -194,7 +194,8 @@ def followed(provider: str, wanted: Iterable[int]) -> dict[str, Known]:
 
 def _names(provider: str) -> list[tuple[str, Instrument]]:
     if provider == "simulated":
-        return [(row.symbol, row) for row in Instrument.objects.all()]
+        # Beside prices that people enter, made-up ones would pass for real.
+        return [(row.symbol, row) for row in Instrument.objects.filter(posted_prices=None)]
     if provider.startswith(PREFIX):
         return _through_ccxt(provider)
     return [(row.symbol, row.instrument) for row in current(provider)]

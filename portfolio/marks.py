@@ -103,18 +103,6 @@ def mark(found: latest.Latest) -> Mark:
     )
 
 
-def _closes(ids: Iterable[int], found: Mapping[int, Mark], now: datetime) -> dict[int, Mark]:
-    """Their last closes, each stale, where they are newer than what was `found`."""
-    marks = {i: _of_close(i, close, now) for i, close in prices.last_closes(ids, now.astimezone(UTC).date()).items()}
-    return {i: mark for i, mark in marks.items() if i not in found or mark.time > found[i].time}
-
-
-def _of_close(instrument: int, close: prices.Close, now: datetime) -> Mark:
-    return Mark(
-        price=close.price, time=min(prices.closed_at(instrument, close.date), now), quality=latest.STALE, previous=None
-    )
-
-
 def days_of(ids: Iterable[int], now: datetime) -> dict[int, Day]:
     """The previous closes of what trades in sessions: docs/accounting.md, "The day". The others are missing."""
     began = {i: since for i in ids if (since := day_began(i, now)) is not None}

@@ -116,7 +116,8 @@ def _told(ids: Sequence[int], start: dt.date, end: dt.date) -> dict[int, dict[in
     for (instrument, source), told in store.venue_closes(ids, start, end, today).items():
         found.setdefault(instrument, {})[source] = told
     for instrument, source in store.sources_with_minutes(ids, end):
-        found.setdefault(instrument, {})[source] = _of_candles(instrument, source, start, end, today)
+        if markets.of(instrument).takes(SOURCE_NAMES[source]):
+            found.setdefault(instrument, {})[source] = _of_candles(instrument, source, start, end, today)
     _unadjust(found)
     return found
 

@@ -56,7 +56,7 @@ def post(portfolio):
 def say():
     """say(btc, 100.0, change=2.0) puts a latest price into the market. age_s: how old it is."""
 
-    def say(instrument, price, change=None, age_s=0.0, source="simulated"):
+    def say(instrument, price, change=None, age_s=0.0, source="binance"):
         time_us = time.time_ns() // 1000 - int(age_s * 1e6)
         told = latest.Latest(source=source, price=price, change=change, time_us=time_us, received_us=time_us)
         client().hset(key("latest", source), str(instrument.id), latest.encode(told))

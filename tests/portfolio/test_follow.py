@@ -350,9 +350,9 @@ def test_a_wrong_number_on_the_board_is_found(proven, portfolio, follower):
 def test_a_price_that_the_follower_missed_is_found(proven, btc, say):
     say(btc, 99999.0, age_s=-1.0)  # nobody told the follower
     client().hset(
-        key("latest", "simulated"),
+        key("latest", "binance"),
         str(btc.id),
-        latest.encode(latest.Latest(source="simulated", price=99999.0, time_us=time.time_ns() // 1000, received_us=1)),
+        latest.encode(latest.Latest(source="binance", price=99999.0, time_us=time.time_ns() // 1000, received_us=1)),
     )
     assert [one["figure"] for one in proven().mismatches] == [f"price of instrument {btc.id}"]
 

@@ -1,8 +1,12 @@
 """A ledger valued by what was posted alone: instruments, closes and rates over HTTP, and no feed."""
 
 import datetime as dt
+import time
 
 import pytest
+
+from ingestion import latest, symbols
+from ingestion.models import Instrument
 
 pytestmark = pytest.mark.django_db
 
@@ -87,3 +91,16 @@ def test_the_rate_of_the_day_is_filled_in(call, savings):
     body = {"type": "BUY", "symbol": "SAP", "quantity": "2", "price": "100", "at": "2026-02-04"}
     wrong = call("post", f"/api/portfolios/{savings}/transactions/", body, status=(400,))
     assert list(wrong) == ["fx_rate"]
+
+
+def test_no_made_up_price_stands_beside_a_posted_one(call, savings):
+    instrument(call, "REAL", "USD", exchange="NYSE")
+    row = Instrument.objects.get(symbol="REAL")
+    assert "REAL" in symbols.followed("simulated", [row.pk])
+    add(call, savings, type="BUY", symbol="REAL", quantity="10", price="90", at="2026-01-02")
+    now_us = time.time_ns() // 1000
+    latest.put("simulated", {row.pk: latest.Latest("simulated", 141.7, time_us=now_us, received_us=now_us, trade_id=1)})
+    assert positions(call, savings)["REAL"]["price"] == "141.7"
+    call("put", "/api/instruments/REAL/prices/", [{"date": "2026-01-05", "close": "100"}])
+    assert positions(call, savings)["REAL"]["price"] == "100"
+    assert "REAL" not in symbols.followed("simulated", [row.pk])
