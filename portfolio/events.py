@@ -30,9 +30,13 @@ class PortfolioUpdate(msgspec.Struct):
     cash: float | None
     unrealized_pnl: float | None
     realized_pnl: float | None
+    net_invested: float | None
     as_of: str
     stale: list[str]
+    stale_reasons: dict[str, str]
     unpriced: list[str]
+    unpriced_reasons: dict[str, str]
+    overdrawn: list[str]
     positions: list[Position]
     exact: dict[str, Any]
 
