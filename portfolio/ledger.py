@@ -450,4 +450,4 @@ def _locked(portfolio: Portfolio) -> Portfolio:
 def _tell(portfolio: Portfolio, rows: int) -> None:
     Portfolio.objects.filter(pk=portfolio.pk).update(version=F("version") + rows)
     changed.send(Portfolio, portfolio=portfolio)
-    publish_on_commit(portfolio.pk)
+    publish_on_commit(portfolio)

@@ -117,7 +117,7 @@ def reset(portfolio: Portfolio, now: datetime, note: str = "", deposit: Decimal 
             desk.finish(order, CANCELLED, "The account was reset.")
         epoch = accounts.begin_epoch(portfolio, accounts.epoch_of(portfolio), now, note, closing)
         portfolio.refresh_from_db()
-        publish_on_commit(portfolio.pk)
+        publish_on_commit(portfolio)
         if deposit is not None:
             about = f"epoch {epoch.number}"
             ledger.post(portfolio, ledger.Draft(type="DEPOSIT", at=now, amount=deposit, note=about), now)

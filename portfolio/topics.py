@@ -114,18 +114,17 @@ def publish_values(values: Sequence[Revalued]) -> list[int]:
     return [value.portfolio_id for value in told] if published else []
 
 
-def publish_on_commit(portfolio_id: int) -> None:
+def publish_on_commit(portfolio: Portfolio) -> None:
     """Once the caller's transaction is through: publish the portfolio's value, and let `portfolio.follow` look."""
-    transaction.on_commit(lambda: _posted(portfolio_id), robust=True)
+    transaction.on_commit(lambda: _posted(portfolio.pk, portfolio.version), robust=True)
 
 
-def _posted(portfolio_id: int) -> None:
+def _posted(portfolio_id: int, version: int) -> None:
     try:
         client().sadd(posted_key(), portfolio_id)
-        portfolio = Portfolio.objects.get(pk=portfolio_id)
         # Nobody's request waits for a long ledger to be added up: its follower goes on from where it stands.
-        if portfolio.version <= settings.PORTFOLIO_TELL_MAX_ROWS:
-            publish_values([revalue(portfolio, timezone.now())])
+        if version <= settings.PORTFOLIO_TELL_MAX_ROWS:
+            publish_values([revalue(Portfolio.objects.get(pk=portfolio_id), timezone.now())])
     except redis.RedisError as error:
         # The row is in the ledger; `portfolio.follow` finds it when Redis is back.
         logger.warning("portfolio %d: its new value was not published: %s", portfolio_id, error)

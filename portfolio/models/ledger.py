@@ -43,7 +43,7 @@ class PortfolioQuerySet(models.QuerySet["Portfolio"]):
         return self.filter(models.Q(owner=user) | models.Q(pk__in=shared.values("pk")))
 
     def writable_by(self, user: Any) -> "PortfolioQuerySet":
-        """Those that `user` may change: the owner's own."""
+        """Those that `user` may change: the owner's own, as `Portfolio.is_writable_by` says of one."""
         if isinstance(user, AnonymousUser) or not user.is_active:
             return self.none()
         return self.filter(owner=user)
@@ -81,6 +81,10 @@ class Portfolio(models.Model):
 
     class Meta:
         ordering = ["id"]
+
+    def is_writable_by(self, user: Any) -> bool:
+        """Whether `user` may change it: only the owner."""
+        return bool(user.is_active) and self.owner_id == user.pk
 
     def __str__(self) -> str:
         return f"{self.name} ({self.owner})"

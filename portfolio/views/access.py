@@ -31,7 +31,7 @@ def own_portfolio(request: Request, portfolio_id: int) -> Portfolio:
 def writable_portfolio(request: Request, portfolio_id: int) -> Portfolio:
     """The portfolio, if the one who asks may change it; 403 for those who may only read it, 404 for all others."""
     portfolio = own_portfolio(request, portfolio_id)
-    if not Portfolio.objects.writable_by(request.user).filter(pk=portfolio.pk).exists():
+    if not portfolio.is_writable_by(request.user):
         raise PermissionDenied("This portfolio is shared with you to be read; its owner alone changes it.")
     return portfolio
 

@@ -41,7 +41,7 @@ class Portfolios(generics.ListAPIView):
         body.is_valid(raise_exception=True)
         assert request.user.is_authenticated, "the permission class sees to it"
         portfolio = Portfolio.objects.create(owner=request.user, **body.validated_data)
-        publish_on_commit(portfolio.pk)
+        publish_on_commit(portfolio)
         return Response(PortfolioSerializer(portfolio).data, status=status.HTTP_201_CREATED)
 
 
