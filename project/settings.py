@@ -473,7 +473,7 @@ PUBLISH_RETRY_INTERVAL_S = env.float("PUBLISH_RETRY_INTERVAL_S", 0.5)
 
 # --- Portfolio and signals ----------------------------------------------------------------------------------
 
-PORTFOLIO_PULL_INTERVAL_MS = env.int("PORTFOLIO_PULL_INTERVAL_MS", 250)
+PORTFOLIO_PULL_INTERVAL_MS = env.int("PORTFOLIO_PULL_INTERVAL_MS", 100)
 # How often the follower looks for posted rows that no hint told it of.
 PORTFOLIO_RECONCILE_INTERVAL_S = env.float("PORTFOLIO_RECONCILE_INTERVAL_S", 10.0)
 # What is held is followed by the feeds; a follower that is gone stops asking for it.
@@ -482,7 +482,7 @@ PORTFOLIO_DEMAND_TTL_S = env.float("PORTFOLIO_DEMAND_TTL_S", 60.0)
 PORTFOLIO_TELL_MAX_ROWS = env.int("PORTFOLIO_TELL_MAX_ROWS", 500)
 # Ledgers that the follower keeps added up, the last used: a new row goes on from there (about 1 kB a row).
 PORTFOLIO_BOOKS_KEPT = env.int("PORTFOLIO_BOOKS_KEPT", 1000)
-# Values each minute are kept for so long, those of each hour for so long, and those of each day for so long; 0: for ever.
+# How long values by the minute, by the hour and by the day are kept; 0: for ever.
 SNAPSHOT_KEEP_MINUTES_DAYS = env.int("SNAPSHOT_KEEP_MINUTES_DAYS", 7)
 SNAPSHOT_KEEP_HOURS_DAYS = env.int("SNAPSHOT_KEEP_HOURS_DAYS", 90)
 SNAPSHOT_KEEP_DAYS_DAYS = env.int("SNAPSHOT_KEEP_DAYS_DAYS", 0)
