@@ -450,6 +450,8 @@ def work(row: Backfill, number: int) -> bool:
         logger.info("%s was taken by another, or cancelled", chunk)
     except history.FAILURES as error:
         _failed(chunk, error)
+        conclude(row)  # the others may wait as long as this one
+        return True
     if _is_due_to_tell(row):
         conclude(row)
     return True

@@ -29,10 +29,10 @@ def test_the_tables_are_what_the_server_can_have():
     assert store.storage_kind() == os.environ.get("EXPECTED_STORAGE", store.storage_kind())
     if store.storage_kind() == store.TIMESCALE:
         found = stored("SELECT hypertable_name FROM timescaledb_information.hypertables ORDER BY 1")
-        assert found == [("candle_1m",), ("quote",), ("trade",), ("venue_candle",)]
+        assert found == [("candle_1m",), ("portfolio_snapshot_1m",), ("quote",), ("trade",), ("venue_candle",)]
     else:
         found = stored("SELECT partrelid::regclass::text FROM pg_partitioned_table ORDER BY 1")
-        assert found == [("quote",), ("trade",)]
+        assert found == [("portfolio_snapshot_1m",), ("quote",), ("trade",)]
 
 
 @pytest.mark.django_db
