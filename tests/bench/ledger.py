@@ -138,8 +138,9 @@ def report(
     return met
 
 
-def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(bench: Callable[[int], bool], about: str) -> int:
+    """Run `bench` with as many rows as asked for, in a database of its own. The exit code."""
+    arguments = argparse.ArgumentParser(description=about.splitlines()[0])
     arguments.add_argument("--rows", type=int, default=ROWS)
     given = arguments.parse_args()
     databases = setup_databases(verbosity=0, interactive=False)
@@ -152,4 +153,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(bench, __doc__))

@@ -9,24 +9,21 @@ each of them on each weekday (`tests/portfolio/ledgers.py`). In one run:
 Times are medians, with the CPU of this process beside them; the ratios are meant to be kept.
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
-from tests.bench.ledger import measured, select  # the first import: it sets Django up
+from tests.bench.ledger import main, measured, select  # the first import: it sets Django up
 
 from django.contrib.auth import get_user_model  # isort: skip
 from django.db import connection  # isort: skip
 from django.test import Client  # isort: skip
-from django.test.utils import setup_databases, teardown_databases  # isort: skip
 
 from ingestion.models import Instrument, PostedPrice  # isort: skip
 from portfolio.models import Portfolio  # isort: skip
-from tests.portfolio.ledgers import ROWS, START, Ledger, make  # isort: skip
-from worker.redis import client, key  # isort: skip
+from tests.portfolio.ledgers import START, Ledger, make  # isort: skip
 
 ROUNDS = 3
 TARGET_MS = 2_000
@@ -95,18 +92,5 @@ def bench(rows: int) -> bool:
     return met
 
 
-def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--rows", type=int, default=ROWS)
-    given = arguments.parse_args()
-    databases = setup_databases(verbosity=0, interactive=False)
-    try:
-        return 0 if bench(given.rows) else 1
-    finally:
-        for found in client().scan_iter(key("*")):
-            client().delete(found)
-        teardown_databases(databases, verbosity=0)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(bench, __doc__))
