@@ -32,24 +32,16 @@ from ingestion.models import (
     Watchlist,
     WatchlistItem,
 )
+from worker.records import Record
 
 HISTORY_DAYS = 30
 PAUSE_HOURS = 1
 
 
-class RecordAdmin(admin.ModelAdmin):
+class RecordAdmin(Record, admin.ModelAdmin):
     """A record: read, never written, never deleted by hand."""
 
     show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
 
 
 # --- Instruments ----------------------------------------------------------------------------------------------

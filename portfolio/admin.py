@@ -20,6 +20,7 @@ from portfolio.models import (
     Share,
     Transaction,
 )
+from worker.records import MadeByCode, Record
 
 # A proof is waited for: so many portfolios at a time, and so many of the differences on the page; all are in the Proof.
 PROVED_MAX: Final = 100
@@ -57,7 +58,7 @@ class PortfolioAdmin(admin.ModelAdmin):
 
 
 @admin.register(Transaction)
-class TransactionAdmin(admin.ModelAdmin):
+class TransactionAdmin(Record, admin.ModelAdmin):
     list_display = [
         "id", "portfolio", "type", "instrument", "to_instrument", "quantity", "price", "amount", "fee", "currency",
         "at", "reverses_id",
@@ -67,15 +68,6 @@ class TransactionAdmin(admin.ModelAdmin):
     list_select_related = ["portfolio", "portfolio__owner", "instrument", "to_instrument"]
     date_hierarchy = "at"
     actions = ["reverse"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_reverse_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("portfolio.add_transaction")
@@ -91,7 +83,7 @@ class TransactionAdmin(admin.ModelAdmin):
 
 
 @admin.register(Proof)
-class ProofAdmin(admin.ModelAdmin):
+class ProofAdmin(MadeByCode, admin.ModelAdmin):
     """Whether what the follower told was true, night by night."""
 
     list_display = ["started_at", "finished_at", "portfolios", "figures_that_differ"]
@@ -101,22 +93,10 @@ class ProofAdmin(admin.ModelAdmin):
     def figures_that_differ(self, proof: Proof) -> int:
         return len(proof.mismatches)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class _ReadOnly(admin.TabularInline):
+class _ReadOnly(MadeByCode, admin.TabularInline):
     extra = 0
     can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class FillInline(_ReadOnly):
@@ -130,7 +110,7 @@ class OrderEventInline(_ReadOnly):
 
 
 @admin.register(Order)
-class OrderAdmin(admin.ModelAdmin):
+class OrderAdmin(Record, admin.ModelAdmin):
     """Paper orders: to be read, and to be cancelled; what was filled is in the ledger."""
 
     list_display = [
@@ -142,15 +122,6 @@ class OrderAdmin(admin.ModelAdmin):
     date_hierarchy = "created_at"
     inlines = [FillInline, OrderEventInline]
     actions = ["cancel"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("portfolio.change_order")
@@ -181,18 +152,12 @@ class AccountEpochAdmin(admin.ModelAdmin):
 
 
 @admin.register(Share)
-class ShareAdmin(admin.ModelAdmin):
+class ShareAdmin(MadeByCode, admin.ModelAdmin):
     """To be seen and taken back; owners give them, and a link's token is told to them alone."""
 
     list_display = ["portfolio", "user", "expires_at", "created_at"]
     search_fields = ["portfolio__name", "portfolio__owner__username", "user__username"]
     list_select_related = ["portfolio", "portfolio__owner", "user"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def delete_model(self, request: HttpRequest, obj: Share) -> None:
         sharing.revoke(obj)
@@ -203,22 +168,16 @@ class ShareAdmin(admin.ModelAdmin):
 
 
 @admin.register(Household)
-class HouseholdAdmin(admin.ModelAdmin):
+class HouseholdAdmin(MadeByCode, admin.ModelAdmin):
     """To be seen; which portfolios belong together is their owner's to say."""
 
     list_display = ["name", "owner", "base_currency", "created_at"]
     search_fields = ["name", "owner__username"]
     list_select_related = ["owner"]
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
 
 @admin.register(ImportBatch)
-class ImportBatchAdmin(admin.ModelAdmin):
+class ImportBatchAdmin(Record, admin.ModelAdmin):
     """To be seen; who owns the portfolio imports and undoes."""
 
     list_display = [
@@ -237,12 +196,3 @@ class ImportBatchAdmin(admin.ModelAdmin):
     search_fields = ["portfolio__name", "filename", "sha256"]
     list_select_related = ["portfolio", "portfolio__owner"]
     exclude = ["content"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

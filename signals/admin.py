@@ -1,21 +1,13 @@
 """Signals and notifications to look at; subscriptions to edit."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
 from signals.models import Notification, Signal, SignalSubscription
+from worker.records import MadeByCode
 
 
-class ReadOnly(admin.ModelAdmin):
+class ReadOnly(MadeByCode, admin.ModelAdmin):
     """Made by the platform, not by hand."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Signal)

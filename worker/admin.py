@@ -4,10 +4,11 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from worker.models import Job
+from worker.records import MadeByCode
 
 
 @admin.register(Job)
-class JobAdmin(admin.ModelAdmin):
+class JobAdmin(MadeByCode, admin.ModelAdmin):
     """For looking: only the work itself moves a job on. A running one can be cancelled."""
 
     list_display = ["id", "kind", "user", "status", "done", "total", "message", "updated_at"]
@@ -19,9 +20,3 @@ class JobAdmin(admin.ModelAdmin):
     def cancel(self, request: HttpRequest, queryset: Any) -> None:
         hit = sum(job.cancel(f"cancelled by {request.user}") for job in queryset)
         self.message_user(request, f"{hit} cancelled")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
