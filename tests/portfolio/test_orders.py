@@ -10,9 +10,11 @@ import time_machine
 from django.db import connections
 from django.utils import timezone
 
-from ingestion import books, latest
+from ingestion import books, latest, store
+from ingestion.candles import MINUTE_US, Bar
 from ingestion.models import VenueSymbol
 from ingestion.orderbook import BookView
+from ingestion.providers import SOURCES
 from portfolio import accounts, ledger, match, matching, orders, ownbook, positions
 from portfolio.ledger import Draft
 from portfolio.match import Matcher
@@ -358,8 +360,11 @@ def test_a_stop_that_was_passed_while_nobody_matched_is_reached_on_return(portfo
     assert (order.status, order.average_price) == ("FILLED", d(79))
 
 
-def test_without_a_book_only_a_part_of_the_minutes_volume_is_taken(cash, btc, quote, place, monkeypatch):
-    monkeypatch.setattr("portfolio.floor.traded_last_minute", lambda *_: d(20))
+def test_without_a_book_only_a_part_of_the_minutes_volume_is_taken(cash, btc, quote, place):
+    now_us = time.time_ns() // 1000
+    minute = Bar(btc.pk, SOURCES["simulated"], now_us - now_us % MINUTE_US, 100, 100, 100, 100, 20.0, 2000.0, 1,
+                 now_us, 1, now_us, 1)  # fmt: skip
+    store.copy_candles([minute])
     quote(btc, 100.0, bid=99, ask=100)
     order = place(type="MARKET", quantity=3, time_in_force="GTC")
     assert (order.status, order.filled_quantity) == ("PARTIAL", d(2))
