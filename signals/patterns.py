@@ -18,7 +18,6 @@ from signals.indicators import InvalidParameters, average_range
 
 BULLISH: Final = "bullish"
 BEARISH: Final = "bearish"
-NEUTRAL: Final = "neutral"
 
 
 class UnknownPattern(ValueError):
