@@ -1,11 +1,11 @@
 from django.urls import path
 
-from signals import indicator_views, views
+from signals.views import indicators, notifications, signals
 
 urlpatterns = [
-    path("indicators/", indicator_views.Indicators.as_view()),
-    path("market/<str:symbol>/indicators/", indicator_views.Readings.as_view()),
-    path("signals/", views.Signals.as_view()),
-    path("notifications/", views.Notifications.as_view()),
-    path("notifications/<str:notification_id>/", views.OneNotification.as_view()),
+    path("indicators/", indicators.Indicators.as_view()),
+    path("market/<str:symbol>/indicators/", indicators.Readings.as_view()),
+    path("signals/", signals.Signals.as_view()),
+    path("notifications/", notifications.Notifications.as_view()),
+    path("notifications/<str:notification_id>/", notifications.OneNotification.as_view()),
 ]

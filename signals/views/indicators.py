@@ -18,7 +18,7 @@ from ingestion.serializers import TimeField
 from ingestion.views import instrument_called
 from signals import readings
 from signals.indicators import INDICATORS, Asked, Indicator, InvalidParameters, UnknownIndicator, asked
-from signals.schemas import IndicatorReadingsSchema, IndicatorSchema
+from signals.serializers.indicators import IndicatorReadingsSchema, IndicatorSchema
 from worker.paging import results
 
 AT_ONCE_MAX: Final = 10
