@@ -1,20 +1,27 @@
 """What people are told, as tables: one file for each noun, all of them named here."""
 
 from signals.models.alerts import Alert, Firing
+from signals.models.findings import Examined, Finding
 from signals.models.news import ArticleInstrument, NewsArticle, NewsFeed, NewsItem
 from signals.models.notifications import Notification, new_public_id
+from signals.models.outcomes import SignalOutcome
 from signals.models.signals import Evaluated, Signal, SignalSubscription
+from signals.models.strategy_files import StrategyFile
 
 __all__ = [
     "Alert",
     "ArticleInstrument",
     "Evaluated",
+    "Examined",
+    "Finding",
     "Firing",
     "NewsArticle",
     "NewsFeed",
     "NewsItem",
     "Notification",
     "Signal",
+    "SignalOutcome",
     "SignalSubscription",
+    "StrategyFile",
     "new_public_id",
 ]
