@@ -547,6 +547,27 @@ SIGNAL_MAX_AGE_S = env.float("SIGNAL_MAX_AGE_S", 180.0)
 NOTIFICATION_SNAPSHOT_MAX = env.int("NOTIFICATION_SNAPSHOT_MAX", 50)
 SIGNAL_SNAPSHOT_MAX = env.int("SIGNAL_SNAPSHOT_MAX", 50)
 
+# --- Alerts
+
+# How often alerts look at what moved, and at what a clock or a closed bar decides.
+ALERT_PULL_INTERVAL_MS = env.int("ALERT_PULL_INTERVAL_MS", 100)
+ALERT_TIMER_INTERVAL_S = env.float("ALERT_TIMER_INTERVAL_S", 1.0)
+# How often the follower compares the alerts it has with the rows, although nobody told it of any.
+ALERT_RECONCILE_INTERVAL_S = env.float("ALERT_RECONCILE_INTERVAL_S", 30.0)
+# A price that moved longer ago fires nothing any more.
+ALERT_MAX_AGE_S = env.float("ALERT_MAX_AGE_S", 60.0)
+# Feeds follow what has an alert; a follower that is gone stops asking for it.
+ALERT_DEMAND_TTL_S = env.float("ALERT_DEMAND_TTL_S", 60.0)
+ALERT_MAX_PER_USER = env.int("ALERT_MAX_PER_USER", 1000)
+# A condition's levels, and its comparisons in all.
+ALERT_MAX_DEPTH = env.int("ALERT_MAX_DEPTH", 20)
+ALERT_MAX_LEAVES = env.int("ALERT_MAX_LEAVES", 50)
+ALERT_MAX_CONFIRMATIONS = env.int("ALERT_MAX_CONFIRMATIONS", 100)
+ALERT_MAX_COOLDOWN_S = env.float("ALERT_MAX_COOLDOWN_S", 30 * 86_400.0)
+ALERT_MAX_SNOOZE_S = env.float("ALERT_MAX_SNOOZE_S", 366 * 86_400.0)
+# Alerts that were created, changed or taken away, for the follower to read again: so many are remembered.
+ALERT_TOUCHED_MAX_ENTRIES = env.int("ALERT_TOUCHED_MAX_ENTRIES", 10_000)
+
 # --- Web ----------------------------------------------------------------------------------------------------
 
 HOST = env.str("HOST", "127.0.0.1")
