@@ -1,16 +1,19 @@
 """What people are told, as tables: one file for each noun, all of them named here."""
 
 from signals.models.alerts import Alert, Firing
+from signals.models.digests import Digest
 from signals.models.findings import Examined, Finding
 from signals.models.news import ArticleInstrument, NewsArticle, NewsFeed, NewsItem
 from signals.models.notifications import Notification, new_public_id
 from signals.models.outcomes import SignalOutcome
+from signals.models.preferences import NotificationPreferences
 from signals.models.signals import Evaluated, Signal, SignalSubscription
 from signals.models.strategy_files import StrategyFile
 
 __all__ = [
     "Alert",
     "ArticleInstrument",
+    "Digest",
     "Evaluated",
     "Examined",
     "Finding",
@@ -19,6 +22,7 @@ __all__ = [
     "NewsFeed",
     "NewsItem",
     "Notification",
+    "NotificationPreferences",
     "Signal",
     "SignalOutcome",
     "SignalSubscription",
