@@ -8,7 +8,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,7 +22,7 @@ from ingestion.budget import OverBudget
 from ingestion.rest.call import Call
 from ingestion.rest.trouble import Kind, Trouble, find
 
-__all__ = ["Call", "OverBudget", "Refused", "Unreachable", "get"]
+__all__ = ["HEADERS", "Call", "OverBudget", "Refused", "Unreachable", "ask", "get"]
 
 logger = logging.getLogger(__name__)
 
@@ -135,11 +135,18 @@ def _tell(provider: str, headers: dict[str, str], trouble: Trouble | None) -> No
 
 
 def _request(call: Call, url: str) -> tuple[int, dict[str, str], bytes, str]:
-    """Status, headers (lower-case names), body, and why there is none (empty: there is).
+    params, headers = _with_key(call)
+    return ask(url, params, headers, settings.REST_ANSWER_MAX_BYTES)
 
+
+def ask(
+    url: str, params: Mapping[str, str], headers: Mapping[str, str], most_bytes: int
+) -> tuple[int, dict[str, str], bytes, str]:
+    """One GET without any budget, for an address that is no venue's: `get` is for those.
+
+    Status, headers (lower-case names), body, and why there is none (empty: there is). Redirects are not followed.
     An exception of the HTTP library's carries the URL, and with it perhaps a key: it ends here, by its name alone.
     """
-    params, headers = _with_key(call)
     failure = ""
     try:
         with _session().get(
@@ -151,22 +158,22 @@ def _request(call: Call, url: str) -> tuple[int, dict[str, str], bytes, str]:
             # A redirect would carry our key's header to wherever it points.
             allow_redirects=False,
         ) as response:
-            body, failure = _read(response)
+            body, failure = _read(response, most_bytes)
             return response.status_code, {k.lower(): v for k, v in response.headers.items()}, body, failure
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         failure = type(error).__name__
     return 0, {}, b"", failure
 
 
-def _read(response: requests.Response) -> tuple[bytes, str]:
+def _read(response: requests.Response, most_bytes: int) -> tuple[bytes, str]:
     """The body, and why it is none: too long, or too slow in coming."""
     until = time.monotonic() + settings.REST_ANSWER_TIMEOUT_S
     chunks, size = [], 0
     # `iter_content` would wait for a whole chunk, however slowly it drips.
     while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         size += len(chunk)
-        if size > settings.REST_ANSWER_MAX_BYTES:
-            return b"", f"more than {settings.REST_ANSWER_MAX_BYTES} bytes"
+        if size > most_bytes:
+            return b"", f"more than {most_bytes} bytes"
         if time.monotonic() > until:
             return b"", f"not complete after {settings.REST_ANSWER_TIMEOUT_S:g} s"
         chunks.append(chunk)

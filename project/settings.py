@@ -568,6 +568,83 @@ ALERT_MAX_SNOOZE_S = env.float("ALERT_MAX_SNOOZE_S", 366 * 86_400.0)
 # Alerts that were created, changed or taken away, for the follower to read again: so many are remembered.
 ALERT_TOUCHED_MAX_ENTRIES = env.int("ALERT_TOUCHED_MAX_ENTRIES", 10_000)
 
+# --- Figures that alerts judge (docs/alerts.md), and their dry runs
+
+# How often a figure is read again that nobody announces: bases of a day, a portfolio's value, splits, a part's health.
+ALERT_BASES_READ_S = env.float("ALERT_BASES_READ_S", 60.0)
+ALERT_PORTFOLIOS_READ_S = env.float("ALERT_PORTFOLIOS_READ_S", 2.0)
+ALERT_SPLITS_READ_S = env.float("ALERT_SPLITS_READ_S", 60.0)
+ALERT_SENTIMENT_READ_S = env.float("ALERT_SENTIMENT_READ_S", 30.0)
+ALERT_SERVICE_READ_S = env.float("ALERT_SERVICE_READ_S", 5.0)
+# A closed bar that is not there yet is asked for again so often.
+ALERT_BARS_RETRY_S = env.float("ALERT_BARS_RETRY_S", 2.0)
+# A bar counts until the next one has closed and so much more time has passed.
+ALERT_BARS_LATE_S = env.float("ALERT_BARS_LATE_S", 60.0)
+# "N minutes before": how much older than that a price may be.
+ALERT_BASE_LATE_S = env.float("ALERT_BASE_LATE_S", 300.0)
+# A drawdown is from the highest point of so many days.
+ALERT_DRAWDOWN_DAYS = env.int("ALERT_DRAWDOWN_DAYS", 365)
+# One gathering reads bars and ledgers for so long; what is left waits for the next.
+ALERT_GATHER_BUDGET_MS = env.int("ALERT_GATHER_BUDGET_MS", 200)
+# Bases that are remembered, each kind of them.
+ALERT_FACTS_KEPT = env.int("ALERT_FACTS_KEPT", 100_000)
+# A dry run: bars that it reads in all, points of its chart, firings that it lists, and how long it may work.
+DRY_RUN_MAX_BARS = env.int("DRY_RUN_MAX_BARS", 50_000)
+DRY_RUN_CHART_POINTS = env.int("DRY_RUN_CHART_POINTS", 500)
+DRY_RUN_MAX_FIRINGS = env.int("DRY_RUN_MAX_FIRINGS", 1000)
+DRY_RUN_TIMEOUT_S = env.float("DRY_RUN_TIMEOUT_S", 10.0)
+
+# --- News (docs/news.md)
+
+# RSS and Atom feeds: `category=url,…`. Staff may add others.
+NEWS_FEEDS = env.list("NEWS_FEEDS", default=[])
+# Who is asked for news. Feeds are always looked for, since staff may add one; where no feed of the market is a real
+# one, and no key or feed is named, there is news that is made up.
+NEWS_PROVIDERS = env.list(
+    "NEWS_PROVIDERS",
+    default=[
+        provider
+        for provider, is_on in (
+            ("rss", True),
+            ("finnhub", FINNHUB_API_KEY),
+            ("simulated", FEEDS == ["simulated"] and not FINNHUB_API_KEY and not NEWS_FEEDS),
+        )
+        if is_on
+    ],
+)
+# How often it is looked which lists are due, and how often one is: of an API, and of a feed.
+NEWS_ASK_INTERVAL_S = env.float("NEWS_ASK_INTERVAL_S", 10.0)
+NEWS_INTERVAL_S = env.float("NEWS_INTERVAL_S", 60.0)
+NEWS_FEED_INTERVAL_S = env.float("NEWS_FEED_INTERVAL_S", 60.0)
+# A list that fails is left alone for longer each time, up to this; a server may ask for as much as a day.
+NEWS_RETRY_MAX_S = env.float("NEWS_RETRY_MAX_S", 6 * 3600.0)
+NEWS_RETRY_AFTER_MAX_S = env.float("NEWS_RETRY_AFTER_MAX_S", 86_400.0)
+# How long a call waits for its share of the provider's budget.
+NEWS_BUDGET_WAIT_S = env.float("NEWS_BUDGET_WAIT_S", 5.0)
+# Of one answer: bytes of a feed, items that are read, and redirects that are followed to it.
+NEWS_ANSWER_MAX_BYTES = env.int("NEWS_ANSWER_MAX_BYTES", 5 * 1024 * 1024)
+NEWS_ITEMS_MAX = env.int("NEWS_ITEMS_MAX", 200)
+NEWS_REDIRECTS_MAX = env.int("NEWS_REDIRECTS_MAX", 5)
+# Companies that are watched, held or alerted: how many are asked for in one round, how far back, how often each.
+NEWS_COMPANIES_PER_ROUND = env.int("NEWS_COMPANIES_PER_ROUND", 5)
+NEWS_COMPANY_LOOK_BACK_DAYS = env.int("NEWS_COMPANY_LOOK_BACK_DAYS", 3)
+NEWS_COMPANY_INTERVAL_S = env.float("NEWS_COMPANY_INTERVAL_S", 900.0)
+# The same story is looked for among those of so long before and after, and of so many at most.
+NEWS_STORY_WINDOW_S = env.float("NEWS_STORY_WINDOW_S", 36 * 3600.0)
+NEWS_STORIES_MAX = env.int("NEWS_STORIES_MAX", 3_000)
+# A class as `signals.sentiment.Model` describes it.
+NEWS_SENTIMENT_MODEL = env.str("NEWS_SENTIMENT_MODEL", "signals.sentiment.Lexicon")
+# Further names: `Google=GOOGL`.
+NEWS_ALIASES = env.dict("NEWS_ALIASES", default={"Google": "GOOGL", "Facebook": "META", "Instagram": "META"})
+# How long the names of instruments are kept before they are read again.
+NEWS_NAMES_KEPT_S = env.float("NEWS_NAMES_KEPT_S", 300.0)
+NEWS_SNAPSHOT_MAX = env.int("NEWS_SNAPSHOT_MAX", 50)
+NEWS_KEEP_DAYS = env.int("NEWS_KEEP_DAYS", 365)
+# The longest time that sentiment is asked of.
+NEWS_SENTIMENT_MAX_HOURS = env.float("NEWS_SENTIMENT_MAX_HOURS", 24.0 * 90)
+# Made-up news comes so often.
+NEWS_SIMULATED_INTERVAL_S = env.float("NEWS_SIMULATED_INTERVAL_S", 60.0)
+
 # --- Web ----------------------------------------------------------------------------------------------------
 
 HOST = env.str("HOST", "127.0.0.1")
