@@ -544,8 +544,22 @@ ORDER_VOLUME_SHARE = env.str("ORDER_VOLUME_SHARE", "0.1")
 SIGNAL_INTERVAL_S = env.float("SIGNAL_INTERVAL_S", 5.0)
 # A candle older than this tells of the past: no signal is made of it.
 SIGNAL_MAX_AGE_S = env.float("SIGNAL_MAX_AGE_S", 180.0)
-NOTIFICATION_SNAPSHOT_MAX = env.int("NOTIFICATION_SNAPSHOT_MAX", 50)
 SIGNAL_SNAPSHOT_MAX = env.int("SIGNAL_SNAPSHOT_MAX", 50)
+
+# --- Notifications (docs/notifications.md)
+
+# Unread ones that a client gets when it connects.
+NOTIFICATION_SNAPSHOT_MAX = env.int("NOTIFICATION_SNAPSHOT_MAX", 50)
+# How long they are kept, read or not; 0: for ever.
+NOTIFICATION_KEEP_DAYS = env.int("NOTIFICATION_KEEP_DAYS", 90)
+# Delivered one by one: so many of one group, and of one type, within so many minutes. The rest comes as one summary.
+# For whoever has not chosen otherwise.
+NOTIFICATION_STORM_MAX = env.int("NOTIFICATION_STORM_MAX", 5)
+NOTIFICATION_STORM_TYPE_MAX = env.int("NOTIFICATION_STORM_TYPE_MAX", 20)
+NOTIFICATION_STORM_MINUTES = env.int("NOTIFICATION_STORM_MINUTES", 10)
+# How often summaries that are due are looked for, and how many are told in one transaction.
+NOTIFICATION_DIGEST_INTERVAL_S = env.float("NOTIFICATION_DIGEST_INTERVAL_S", 15.0)
+NOTIFICATION_DIGEST_BATCH = env.int("NOTIFICATION_DIGEST_BATCH", 200)
 
 # --- Alerts
 
@@ -644,6 +658,65 @@ NEWS_KEEP_DAYS = env.int("NEWS_KEEP_DAYS", 365)
 NEWS_SENTIMENT_MAX_HOURS = env.float("NEWS_SENTIMENT_MAX_HOURS", 24.0 * 90)
 # Made-up news comes so often.
 NEWS_SIMULATED_INTERVAL_S = env.float("NEWS_SIMULATED_INTERVAL_S", 60.0)
+
+# --- Deliveries
+
+# Mail by EMAIL_URL (smtp+tls://user:password@host:587, smtps://…, consolemail://) or by EMAIL_HOST and its like.
+vars().update(
+    env.email_url("EMAIL_URL")
+    if env.str("EMAIL_URL", "")
+    else {
+        "EMAIL_BACKEND": env.str(
+            "EMAIL_BACKEND", f"django.core.mail.backends.{'console' if DEVELOPMENT else 'smtp'}.EmailBackend"
+        ),
+        "EMAIL_HOST": env.str("EMAIL_HOST", "localhost"),
+        "EMAIL_PORT": env.int("EMAIL_PORT", 25),
+        "EMAIL_HOST_USER": env.str("EMAIL_HOST_USER", ""),
+        "EMAIL_HOST_PASSWORD": env.str("EMAIL_HOST_PASSWORD", ""),
+        "EMAIL_USE_TLS": env.bool("EMAIL_USE_TLS", False),
+        "EMAIL_USE_SSL": env.bool("EMAIL_USE_SSL", False),
+    }
+)
+EMAIL_TIMEOUT = env.float("EMAIL_TIMEOUT_S", 15.0)
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", "Tapehouse <tapehouse@localhost>")
+# Where people reach this installation, https://tapehouse.example.org: what is sent links there.
+PUBLIC_URL = env.str("PUBLIC_URL", "").rstrip("/")
+# The installation's own bot and ntfy server: whoever names none of their own is served by these.
+TELEGRAM_API_URL = env.str("TELEGRAM_API_URL", "https://api.telegram.org")
+TELEGRAM_BOT_TOKEN = env.str("TELEGRAM_BOT_TOKEN", "")
+NTFY_URL = env.str("NTFY_URL", "https://ntfy.sh")
+# The private key of web pushes, 32 bytes in URL-safe base64; without it one is made and kept. Its contact: a mailto: or
+# https: address that push services may write to.
+VAPID_PRIVATE_KEY = env.str("VAPID_PRIVATE_KEY", "")
+VAPID_CONTACT = env.str("VAPID_CONTACT", "") or PUBLIC_URL or "mailto:tapehouse@localhost"
+# Addresses that users enter are called only if they are public, by https, at these ports. Hosts (or `host:port`), and
+# networks such as 10.1.0.0/16, that may be called all the same, by http too: those of the house.
+WEBHOOK_ALLOWED_HOSTS = env.list("WEBHOOK_ALLOWED_HOSTS", default=[])
+WEBHOOK_ALLOW_HTTP = env.bool("WEBHOOK_ALLOW_HTTP", False)
+WEBHOOK_PORTS = [int(port) for port in env.list("WEBHOOK_PORTS", default=["443", "8443", "80"])]
+# How long connecting, each silence, and the whole call may take; and how much of an answer is read.
+DELIVERY_CONNECT_TIMEOUT_S = env.float("DELIVERY_CONNECT_TIMEOUT_S", 5.0)
+DELIVERY_READ_TIMEOUT_S = env.float("DELIVERY_READ_TIMEOUT_S", 10.0)
+DELIVERY_CALL_TIMEOUT_S = env.float("DELIVERY_CALL_TIMEOUT_S", 20.0)
+DELIVERY_ANSWER_MAX_BYTES = env.int("DELIVERY_ANSWER_MAX_BYTES", 16 * 1024)
+# Whoever takes a delivery has it for so long; then another tries it. Longer than any call above.
+DELIVERY_LEASE_S = env.float("DELIVERY_LEASE_S", 60.0)
+# How often beat looks for what is due, how many it nudges at once, and how long a nudge counts.
+DELIVERY_INTERVAL_S = env.float("DELIVERY_INTERVAL_S", 3.0)
+DELIVERY_BATCH = env.int("DELIVERY_BATCH", 200)
+DELIVERY_NUDGE_EXPIRE_S = env.float("DELIVERY_NUDGE_EXPIRE_S", 30.0)
+# Failures in passing: the first pause, doubled each time up to the longest; so many attempts, and never later than this.
+DELIVERY_RETRY_S = env.float("DELIVERY_RETRY_S", 5.0)
+DELIVERY_RETRY_MAX_S = env.float("DELIVERY_RETRY_MAX_S", 3600.0)
+DELIVERY_ATTEMPTS_MAX = env.int("DELIVERY_ATTEMPTS_MAX", 12)
+DELIVERY_MAX_AGE_S = env.float("DELIVERY_MAX_AGE_S", 24 * 3600.0)
+# After so many deliveries in a row that were given up, a destination is switched off.
+DELIVERY_FAILURES_MAX = env.int("DELIVERY_FAILURES_MAX", 10)
+# Attempts at one destination in any minute; more wait.
+DELIVERIES_PER_MINUTE = env.int("DELIVERIES_PER_MINUTE", 30)
+# How long the log is kept; 0: for ever.
+DELIVERY_KEEP_DAYS = env.int("DELIVERY_KEEP_DAYS", 90)
+MAX_DESTINATIONS_PER_USER = env.int("MAX_DESTINATIONS_PER_USER", 20)
 
 # --- Web ----------------------------------------------------------------------------------------------------
 
