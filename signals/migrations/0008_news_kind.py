@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("signals", "0006_strategies")]
+    dependencies = [("signals", "0007_deliveries")]
 
     operations = [
         migrations.AddField(
