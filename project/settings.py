@@ -705,7 +705,7 @@ DELIVERY_LEASE_S = env.float("DELIVERY_LEASE_S", 60.0)
 DELIVERY_INTERVAL_S = env.float("DELIVERY_INTERVAL_S", 3.0)
 DELIVERY_BATCH = env.int("DELIVERY_BATCH", 200)
 DELIVERY_NUDGE_EXPIRE_S = env.float("DELIVERY_NUDGE_EXPIRE_S", 30.0)
-# Failures in passing: the first pause, doubled each time up to the longest; so many attempts, and never later than this.
+# Failures in passing: the first pause, doubled each time up to the longest; so many attempts, none later than this.
 DELIVERY_RETRY_S = env.float("DELIVERY_RETRY_S", 5.0)
 DELIVERY_RETRY_MAX_S = env.float("DELIVERY_RETRY_MAX_S", 3600.0)
 DELIVERY_ATTEMPTS_MAX = env.int("DELIVERY_ATTEMPTS_MAX", 12)

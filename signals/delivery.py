@@ -1,4 +1,4 @@
-"""What is to be sent where. The rows are the record; a task is only a nudge (`signals/attempts.py` does the sending)."""
+"""What is to be sent where. The rows are the record, a task is only a nudge; `signals/attempts.py` sends."""
 
 import logging
 from collections.abc import Iterable, Sequence

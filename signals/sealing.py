@@ -1,4 +1,4 @@
-"""Secrets at rest: encrypted with a key that follows from SECRET_KEY, so that a copy of the database tells none of them.
+"""Secrets at rest: encrypted with a key that follows from SECRET_KEY, so that the database alone tells none.
 
 A rotated SECRET_KEY stays readable by being named in SECRET_KEY_FALLBACKS.
 """

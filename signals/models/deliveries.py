@@ -24,10 +24,10 @@ class DestinationQuerySet(models.QuerySet["Destination"]):
 class Destination(models.Model):
     """A place where one user wants to be told.
 
-    config: what may be shown of it; sealed: the rest of it, encrypted (`signals/sealing.py`). types: which notifications
-    (none named: all), of `min_priority` or above. verified: something has arrived there since it was last changed.
-    failures: deliveries given up in a row. disabled_reason: why we switched it off, not its owner. paused_until: it asked
-    for a pause, or does not answer.
+    config: what may be shown of it; sealed: the rest of it, encrypted (`signals/sealing.py`). types: which
+    notifications (none named: all), of `min_priority` or above. verified: something has arrived there since it was
+    last changed. failures: deliveries given up in a row. disabled_reason: why we switched it off, not its owner.
+    paused_until: it asked for a pause, or does not answer.
     """
 
     class Kind(models.TextChoices):
