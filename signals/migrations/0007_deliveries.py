@@ -9,7 +9,7 @@ import signals.models.deliveries
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("signals", "0007_news_kind"),
+        ("signals", "0006_strategies"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
