@@ -7,6 +7,7 @@ import sys
 
 import uvicorn
 
+from streaming import loop
 from streaming.wire import TapehouseWebSocketProtocol
 
 
@@ -40,7 +41,7 @@ def configuration() -> uvicorn.Config:
         "project.asgi:application",
         host=settings.HOST,
         port=settings.PORT,
-        loop="uvloop",
+        loop=loop.FACTORY,
         http="httptools",
         ws=TapehouseWebSocketProtocol,
         # The session answers a message over its limit with an error; far above it, nobody reads on.

@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from streaming import hub, threads
+from streaming.loop import new_event_loop
 from streaming.wire import TapehouseWebSocketProtocol
 from tests.streaming import topics
 from worker.redis import client, close_async_client, key
@@ -33,7 +34,7 @@ class Server:
         self.port = self.socket.getsockname()[1]
         self.loop: asyncio.AbstractEventLoop | None = None
         self.hub: hub.Hub | None = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self._thread = threading.Thread(target=self._run)
 
     def start(self) -> None:
         from project.asgi import application
@@ -46,6 +47,10 @@ class Server:
         while not self.uvicorn.started:
             self._thread.join(0.01)
             assert self._thread.is_alive()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:  # the web process's own
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         self.loop, self.hub = asyncio.get_running_loop(), hub.current()

@@ -30,6 +30,10 @@ from tests.bench.fanout.peers import PEERS, Peer
 UNCONFLATED_TARGETS = {"core": 1 / 25, "nchan": 1.1, "picows": 1.1}
 # nchan leaves Nagle's algorithm on, all others turn it off: this is the comparison of like with like.
 NAGLE_TARGETS = {"nchan": 1.1}
+CONFLATED_TARGETS = {"core": 1 / 25, "nchan": 1.1, "picows": 1.1}
+# nchan leaves Nagle's algorithm on, all others turn it off: the kernel joins its small frames until the client has
+# acknowledged, some 20 ms. Ours with the same, and ours joined by ourselves at that age: comparisons of like with like.
+LIKE_NCHAN = ("nagle", "batched")
 CONFLATED_TARGETS = {"core": 1 / 120}
 UNCONFLATED_PER_S = 20_000.0
 # Conflated: each symbol changes so often, for fewer clients than this rate is for.

@@ -74,9 +74,9 @@ def tapehouse(title: str = "Tapehouse", **more: object) -> Peer:
     )  # fmt: skip
 
 
-def variant(key: str, title: str, absent: Callable[[], str] = _always) -> Peer:
-    """Tapehouse otherwise than it is run. aiofastnet comes with picows."""
-    return dataclasses.replace(tapehouse(title), key=key, command=_python(key), absent=absent)
+def variant(key: str, title: str) -> Peer:
+    """Tapehouse otherwise than it is run."""
+    return dataclasses.replace(tapehouse(title), key=key, command=_python(key))
 
 
 def _python(server: str) -> Callable[[int], list[str]]:
@@ -163,7 +163,7 @@ PEERS = [
     Peer("picows", "picows, bare", "redis", _python("picows"), _without_picows, steps=subscribing()),
     Peer("sends", "a bare loop of send()", "redis", _python("sends"), steps=subscribing()),
     variant("nagle", "Tapehouse, Nagle's algorithm as nchan"),
-    variant("aiofastnet", "Tapehouse on aiofastnet", _without_picows),
+    variant("uvloop", "Tapehouse on uvloop alone"),
 ]  # fmt: skip
 
 

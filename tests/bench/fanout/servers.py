@@ -1,6 +1,6 @@
 """The servers in Python, each as it would run in production: one process of uvicorn on uvloop; picows without either.
 
-python -m tests.bench.fanout.servers tapehouse|aiofastnet|nagle|core|pubsub|picows|sends PORT
+python -m tests.bench.fanout.servers tapehouse|nagle|uvloop|core|pubsub|picows|sends PORT
 """
 
 import json
@@ -20,13 +20,14 @@ def set_up_django() -> None:
     django.setup()
 
 
-def tapehouse(port: int, loop: str = "uvloop", nodelay: bool = True) -> None:
-    """The production hub, consumer, outbox and wire; only the topic is the bench's own.
+def tapehouse(port: int, bare: bool = False, nodelay: bool = True) -> None:
+    """The production hub, consumer, outbox, wire and event loop; only the topic is the bench's own.
 
-    nodelay: False leaves Nagle's algorithm on, as nchan does: small frames wait for the client's acknowledgement.
+    bare: uvloop without aiofastnet's transports. nodelay: False leaves Nagle's algorithm on, as nchan does: small
+    frames wait for the client's acknowledgement.
     """
     set_up_django()
-    from streaming import routing, topics
+    from streaming import loop, routing, topics
     from streaming.protocol import Address
     from streaming.wire import TapehouseWebSocketProtocol
 
@@ -42,15 +43,8 @@ def tapehouse(port: int, loop: str = "uvloop", nodelay: bool = True) -> None:
             super().connection_made(transport)
 
     topics.register(Bench())
-    serve(routing.application(), port, TapehouseWebSocketProtocol if nodelay else Delaying, loop)
-
-
-def fast_loop() -> Any:
-    """uvloop with the transports of aiofastnet, which picows sends through as well."""
-    import aiofastnet
-    import uvloop
-
-    return aiofastnet.patch_loop(uvloop.new_event_loop())
+    protocol = TapehouseWebSocketProtocol if nodelay else Delaying
+    serve(routing.application(), port, protocol, "uvloop" if bare else loop.FACTORY)
 
 
 def usual(kind: str, port: int) -> None:
@@ -193,10 +187,10 @@ if __name__ == "__main__":
     match name:
         case "tapehouse":
             tapehouse(port)
-        case "aiofastnet":
-            tapehouse(port, loop="tests.bench.fanout.servers:fast_loop")
         case "nagle":
             tapehouse(port, nodelay=False)
+        case "uvloop":
+            tapehouse(port, bare=True)
         case "picows":
             picows(port)
         case "sends":
