@@ -6,8 +6,8 @@ from django.db import models
 class StrategyFile(models.Model):
     """One file, as it was when it was last looked at.
 
-    strategies: what it holds, `[{"name", "warmup", "summary", "parameters": {name: {"default", "whole"}}}]`; empty where
-    it was refused.
+    strategies: what it holds, `[{"name", "warmup", "summary", "parameters": {name: {"default", "whole"}}}]`;
+    empty where it was refused.
     """
 
     class Status(models.TextChoices):

@@ -1,11 +1,15 @@
 """Whether a strategy keeps the rules, shown on bars of one's own choice: the test kit for whoever writes one."""
 
 import math
+from typing import Final
 
 import numpy as np
 
 from signals.candles import COLUMNS, Candles
-from signals.strategies.strategy import BUY, SELL, Advice, Strategy
+from signals.strategies.strategy import BUY, MODERATE, SELL, STRONG, WEAK, Advice, Strategy
+
+# Bars: as many as those of ours may hold for.
+EXPIRES_MAX: Final = 1_000
 
 
 def problems(strategy: Strategy, candles: Candles) -> list[str]:
@@ -27,7 +31,7 @@ def problems(strategy: Strategy, candles: Candles) -> list[str]:
             found[f"It speaks of {length} bars, and says that it needs {strategy.warmup}."] = None
     for length, advice in said.items():
         if advice is not None:
-            found |= dict.fromkeys(_unsound(advice, candles.until(length)))
+            found |= dict.fromkeys(unsound(advice, candles.until(length)))
     return list(found)
 
 
@@ -58,20 +62,27 @@ def _ask(strategy: Strategy, candles: Candles, length: int, found: dict[str, Non
     return said
 
 
-def _unsound(advice: Advice, candles: Candles) -> list[str]:
+def unsound(advice: Advice, candles: Candles) -> list[str]:
+    """What is wrong with an advice that was given at the close of the last of these bars."""
     side = {BUY: 1, SELL: -1}.get(advice.signal_type)
     if side is None:
         return [f"Its type is “{advice.signal_type}”, neither {BUY} nor {SELL}."]
     wrong = []
     if advice.time_us != candles.closed_us:
         wrong.append("It stamps its advice with another time than the close of the last bar.")
+    if advice.strength not in (WEAK, MODERATE, STRONG):
+        wrong.append(f"Its strength is “{advice.strength}”, none of {WEAK}, {MODERATE} and {STRONG}.")
     if not (math.isfinite(advice.entry_price) and advice.entry_price > 0):
         wrong.append("Its entry price is no price.")
     for price, way, name in ((advice.target_price, side, "target"), (advice.stop_loss, -side, "stop")):
-        if price is not None and not way * (price - advice.entry_price) > 0:
+        if price is not None and not (math.isfinite(price) and price > 0):
+            wrong.append(f"Its {name} is no price.")
+        elif price is not None and not way * (price - advice.entry_price) > 0:
             wrong.append(f"Its {name} lies on the wrong side of the entry.")
     if not 0 <= advice.confidence_score <= 100:
         wrong.append("Its confidence lies outside 0 to 100.")
     if advice.expires_us <= advice.time_us:
         wrong.append("Its advice expires before it is given.")
+    if advice.expires_us > advice.time_us + EXPIRES_MAX * candles.step_us:
+        wrong.append(f"Its advice holds for more than {EXPIRES_MAX} bars.")
     return wrong
