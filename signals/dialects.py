@@ -1,13 +1,14 @@
-"""The older path `/ws/notifications/`. Pure."""
+"""The older paths `/ws/notifications/` and `/ws/trading-signals/`. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from signals.events import SIGNAL_TYPES
 from streaming import dialects
 from streaming.dialects import Dialect, Misunderstood
-from streaming.effects import Act, Effect, Subscription
+from streaming.effects import Act, Effect, Subscribe, Subscription
 from streaming.protocol import Message, timestamp
 
 
@@ -58,4 +59,85 @@ class Notifications(Dialect):
         return [flat | {"timestamp": message.data.get("created_at") or timestamp(message.at_us)}]
 
 
+# --- Signals --------------------------------------------------------------------------------------------------------
+
+
+class Filter(msgspec.Struct):
+    """Only signals on this symbol, of this type; without both, all again."""
+
+    type: Literal["filter"]
+    symbol: str | None = None
+    signal_type: Literal["BUY", "SELL", "HOLD"] | None = None
+
+
+class FlatSignal(msgspec.Struct):
+    """What a strategy says of a symbol: new, or changed since."""
+
+    type: Literal["new_signal", "signal_update"]
+    signal_id: str
+    symbol: str
+    signal_type: Literal["BUY", "SELL", "HOLD"]
+    strength: Literal["WEAK", "MODERATE", "STRONG"]
+    confidence_score: float
+    entry_price: float | None
+    target_price: float | None
+    stop_loss: float | None
+    timestamp: str
+
+
+class TradingSignals(Dialect):
+    """Active signals on connect, then each new one and each change, flat: the house's, and those of one's own
+    strategies. `{"type": "filter", "symbol"?, "signal_type"?}` starts anew with what fits."""
+
+    path = "trading-signals"
+    needs_user = True
+    hears: ClassVar[Mapping[str, type]] = {"filter": Filter}
+    says: ClassVar[Mapping[str, type]] = {"new_signal": FlatSignal, "signal_update": FlatSignal}
+    examples: ClassVar[Sequence[dict[str, Any]]] = (
+        {"type": "filter", "symbol": "BTC-USD", "signal_type": "BUY"},
+        {"type": "filter"},
+    )
+    _TYPES: ClassVar[Mapping[str, str]] = {"signal": "new_signal", "signal_update": "signal_update"}
+
+    def topics(self, params: Mapping[str, str]) -> list[str]:
+        return _filtered("", "")
+
+    def interpret(self, said: dict[str, Any], held: Mapping[str, Subscription], at_us: int) -> Sequence[Effect]:
+        if said.get("type") != "filter":
+            raise Misunderstood('This path understands {"type": "filter", "symbol", "signal_type"} only.')
+        names = _filtered(_text(said, "symbol"), _text(said, "signal_type").upper())
+        rest = tuple(name for name in held if name not in names)
+        return [Subscribe(tuple(names), said.get("id"), quiet=True, instead_of=rest)]
+
+    def render(self, message: Message, subscription: Subscription) -> list[dict[str, Any]]:
+        """`{type, signal_id, symbol, signal_type, strength, confidence_score, entry_price, target_price, stop_loss,
+        timestamp}`."""
+        wanted = subscription.address.name.rpartition(":")[2]
+        if message.type not in self._TYPES or wanted not in ("", message.data.get("signal_type")):
+            return []
+        flat: dict[str, Any] = {"type": self._TYPES[message.type]}
+        for name in (
+            "signal_id", "symbol", "signal_type", "strength", "confidence_score", "entry_price", "target_price",
+            "stop_loss",
+        ):  # fmt: skip
+            flat[name] = message.data.get(name)
+        flat["symbol"] = subscription.address.symbol or flat["symbol"]
+        return [flat | {"timestamp": timestamp(message.at_us)}]
+
+
+def _filtered(symbol: str, signal_type: str) -> list[str]:
+    return [f"trading-signals:{whose}:{symbol}:{signal_type}" for whose in ("house", "own")]
+
+
+def _text(said: dict[str, Any], name: str) -> str:
+    """A field that may be left out; null and empty stand for that too."""
+    value = said.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Misunderstood(f"`{name}` is a string.")
+    if value and name == "signal_type" and value.upper() not in SIGNAL_TYPES:
+        raise Misunderstood(f"`signal_type` is one of {', '.join(SIGNAL_TYPES)}.")
+    return (value or "").strip()
+
+
+dialects.register(TradingSignals())
 dialects.register(Notifications())

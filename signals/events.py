@@ -1,9 +1,11 @@
 """The `data` of signals and notifications on the wire, as types: for the AsyncAPI document, and for tests. Pure."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
+
+SIGNAL_TYPES: Final = ("BUY", "SELL", "HOLD")
 
 
 class SignalEvent(msgspec.Struct):

@@ -215,6 +215,9 @@ class Connection:
                 return []
             followers = [self._follower(grant, effect) for grant in grants]
             await asyncio.gather(*(self.hub.follow(follower) for follower in followers))
+            if len(grants) == len(effect.names):
+                for name in effect.instead_of:
+                    self._leave(name)
             beginnings = await in_thread(snapshots.begin, grants, effect.since, self.user)
         except DatabaseError as error:
             logger.warning("a subscription failed: %s", error)

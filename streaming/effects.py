@@ -29,7 +29,8 @@ class Subscribe(msgspec.Struct, frozen=True):
     """Follow these topics.
 
     since: positions from which to replay. essential: a refused name ends the connection with its code.
-    quiet: no `subscribed` answer; only_new: names already followed stay as they are.
+    quiet: no `subscribed` answer; only_new: names already followed stay as they are. instead_of: names that are left
+    once all of these are granted.
     """
 
     names: tuple[str, ...]
@@ -40,6 +41,7 @@ class Subscribe(msgspec.Struct, frozen=True):
     essential: bool = False
     quiet: bool = False
     only_new: bool = False
+    instead_of: tuple[str, ...] = ()
 
 
 class Unsubscribe(msgspec.Struct, frozen=True):
