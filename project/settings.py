@@ -546,6 +546,45 @@ SIGNAL_INTERVAL_S = env.float("SIGNAL_INTERVAL_S", 5.0)
 SIGNAL_MAX_AGE_S = env.float("SIGNAL_MAX_AGE_S", 180.0)
 SIGNAL_SNAPSHOT_MAX = env.int("SIGNAL_SNAPSHOT_MAX", 50)
 
+# --- Strategy files, scorecards, findings (docs/signals.md)
+
+# Python files that hold a strategy each. They run in processes of their own, within these limits: of one question, of
+# running the file, and of the whole check, each by the clock and of CPU.
+STRATEGY_DIR = Path(env.str("STRATEGY_DIR", str(BASE_DIR / "strategies")))
+STRATEGY_FILE_MAX_BYTES = env.int("STRATEGY_FILE_MAX_BYTES", 256 * 1024)
+STRATEGY_FILES_MAX = env.int("STRATEGY_FILES_MAX", 50)
+STRATEGY_CALL_TIMEOUT_S = env.float("STRATEGY_CALL_TIMEOUT_S", 2.0)
+STRATEGY_LOAD_TIMEOUT_S = env.float("STRATEGY_LOAD_TIMEOUT_S", 15.0)
+STRATEGY_CHECK_TIMEOUT_S = env.float("STRATEGY_CHECK_TIMEOUT_S", 60.0)
+# Address space, of which numpy and TA-Lib take about 120 MiB.
+STRATEGY_MEMORY_MAX_MIB = env.int("STRATEGY_MEMORY_MAX_MIB", 1024)
+STRATEGY_WARMUP_MAX_BARS = env.int("STRATEGY_WARMUP_MAX_BARS", 2_000)
+# Bars of the check beyond the warm-up.
+STRATEGY_CHECK_BARS = env.int("STRATEGY_CHECK_BARS", 200)
+# After so many failures in a row a file is switched off until it changes.
+STRATEGY_FAILURES_MAX = env.int("STRATEGY_FAILURES_MAX", 5)
+# Processes that one of ours keeps running: those of the files that were asked last.
+STRATEGY_PROCESSES_MAX = env.int("STRATEGY_PROCESSES_MAX", 8)
+# How often the folder is looked at.
+STRATEGY_LOOK_INTERVAL_S = env.float("STRATEGY_LOOK_INTERVAL_S", 15.0)
+
+# A signal is scored when the bars after it had so long to arrive.
+OUTCOME_GRACE_S = env.float("OUTCOME_GRACE_S", 30.0)
+OUTCOME_INTERVAL_S = env.float("OUTCOME_INTERVAL_S", 30.0)
+# A hit rate is a confidence from so many outcomes on; and it is worked out anew after so long.
+CALIBRATED_MIN_OUTCOMES = env.int("CALIBRATED_MIN_OUTCOMES", 30)
+SCORECARD_CACHE_S = env.float("SCORECARD_CACHE_S", 60.0)
+
+# Figures and anomalies are looked for in bars of these intervals, so often, when the bar had so long to arrive.
+FINDING_INTERVALS = env.list("FINDING_INTERVALS", default=["1m", "5m", "15m", "1h", "4h", "1d"])
+FINDING_LOOK_INTERVAL_S = env.float("FINDING_LOOK_INTERVAL_S", 10.0)
+FINDING_GRACE_S = env.float("FINDING_GRACE_S", 8.0)
+# Instruments that are looked at; bars that are made up for after an interruption, of each; and bars that findings are
+# kept for.
+FINDING_INSTRUMENTS_MAX = env.int("FINDING_INSTRUMENTS_MAX", 1_000)
+FINDING_CATCH_UP_BARS = env.int("FINDING_CATCH_UP_BARS", 20)
+FINDING_KEEP_BARS = env.int("FINDING_KEEP_BARS", 2_000)
+
 # --- Notifications (docs/notifications.md)
 
 # Unread ones that a client gets when it connects.
@@ -657,7 +696,7 @@ NEWS_KEEP_DAYS = env.int("NEWS_KEEP_DAYS", 365)
 # The longest time that sentiment is asked of.
 NEWS_SENTIMENT_MAX_HOURS = env.float("NEWS_SENTIMENT_MAX_HOURS", 24.0 * 90)
 # Made-up news comes so often.
-NEWS_SIMULATED_INTERVAL_S = env.float("NEWS_SIMULATED_INTERVAL_S", 60.0)
+NEWS_SIMULATED_INTERVAL_S = env.float("NEWS_SIMULATED_INTERVAL_S", 300.0)
 
 # --- Deliveries
 

@@ -1,11 +1,25 @@
-"""News: what it says of instruments."""
+"""News as it is told: its categories, its shape on the wire, and what it says of instruments."""
 
 import datetime as dt
-from collections.abc import Collection
-from typing import Final
+import re
+from collections.abc import Collection, Iterable
+from typing import Any, Final
 
 import msgspec
+from django.conf import settings
 from django.db import connection
+from django.db.models import Exists, OuterRef, QuerySet
+
+from ingestion.store import to_us
+from signals.models import NewsArticle, NewsFeed, NewsItem
+from signals.news_formats import finnhub
+from streaming.protocol import Message, timestamp
+
+# Everything, whatever its category: each article once.
+ALL: Final = "all"
+# What there always is, whoever brings it.
+CATEGORIES: Final = (*finnhub.CATEGORIES, finnhub.COMPANY)
+CATEGORY: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 # An article counts half as much when so much of the window has passed since it was published.
 HALF_LIFE: Final = 0.25
@@ -18,7 +32,9 @@ class Sentiment(msgspec.Struct, frozen=True):
     count: int
 
 
-def sentiment(instrument_ids: Collection[int], now: dt.datetime, hours: float) -> dict[int, Sentiment]:
+def sentiment(
+    instrument_ids: Collection[int], now: dt.datetime, hours: float
+) -> dict[int, Sentiment]:
     """Of each instrument that was in the news in the `hours` before `now`; the others are left out.
 
     The mean of its articles' scores, each weighted by the confidence of its link and by 2^(-age / (hours / 4)).
@@ -47,4 +63,81 @@ def sentiment(instrument_ids: Collection[int], now: dt.datetime, hours: float) -
     }
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        return {instrument: Sentiment(float(score), count) for instrument, score, count in cursor.fetchall()}
+        return {
+            instrument: Sentiment(float(score), count)
+            for instrument, score, count in cursor.fetchall()
+        }
+
+
+def categories() -> list[str]:
+    """The categories that there are: the usual ones, and those of feeds; `all` first."""
+    found = {*CATEGORIES, *(category for category, _ in named_feeds())}
+    found.update(
+        NewsFeed.objects.filter(of_settings=False).values_list("category", flat=True)
+    )
+    return [ALL, *sorted(found)]
+
+
+def named_feeds() -> list[tuple[str, str]]:
+    """The entries of NEWS_FEEDS, as category and address; what is neither is left out (the poller tells)."""
+    found = (entry.strip().partition("=") for entry in settings.NEWS_FEEDS)
+    pairs = ((category.strip().lower(), url.strip()) for category, _, url in found)
+    return [
+        (category, url)
+        for category, url in pairs
+        if CATEGORY.fullmatch(category) and category != ALL and url
+    ]
+
+
+def articles(category: str = ALL) -> QuerySet[NewsArticle]:
+    """Those that were told in a category, newest first, with what their shape needs."""
+    rows = NewsArticle.objects.prefetch_related("links__instrument")
+    if category == ALL:
+        return rows
+    return rows.filter(
+        Exists(NewsItem.objects.filter(article=OuterRef("pk"), category=category))
+    )
+
+
+def newest(category: str) -> list[NewsArticle]:
+    """The newest NEWS_SNAPSHOT_MAX of a category, oldest first, as they would have come."""
+    return list(articles(category)[: settings.NEWS_SNAPSHOT_MAX])[::-1]
+
+
+def topic_of(category: str) -> str:
+    """A category's topic, canonical."""
+    return f"news:{category}"
+
+
+def message(article: NewsArticle, category: str) -> Message:
+    """The event that tells of it in a category; in `all` under the category that it was told in first."""
+    told_us = to_us(article.revised_at or article.received_at)
+    return Message(
+        topic=topic_of(category),
+        type="news",
+        data=payload(article, category),
+        at_us=told_us,
+    )
+
+
+def messages(article: NewsArticle, told_in: Iterable[str]) -> list[Message]:
+    """Its events in these categories."""
+    return [message(article, category) for category in sorted(set(told_in))]
+
+
+def payload(article: NewsArticle, category: str = ALL) -> dict[str, Any]:
+    """The `data` of a `news`, and its shape over HTTP. symbols: the surest first."""
+    return {
+        "id": str(article.pk),
+        "category": article.category if category == ALL else category,
+        "headline": article.headline,
+        "summary": article.summary,
+        "source": article.source,
+        "url": article.url,
+        "published_at": timestamp(to_us(article.published_at)),
+        "symbols": [link.instrument.symbol for link in article.links.all()],
+        "sentiment": {
+            "score": article.sentiment_score,
+            "label": article.sentiment_label,
+        },
+    }

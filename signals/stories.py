@@ -8,8 +8,8 @@ in a number is another story, and so is what differs in a word that isn't merely
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 URL_MAX_CHARS: Final = 2_000
@@ -53,15 +53,29 @@ def canonical_url(url: str) -> str:
     """
     try:
         parts = urlsplit(url.strip())
-        scheme, host, port = parts.scheme.lower(), (parts.hostname or "").lower(), parts.port
+        scheme, host, port = (
+            parts.scheme.lower(),
+            (parts.hostname or "").lower(),
+            parts.port,
+        )
     except ValueError:
         return ""
-    if scheme not in ("http", "https") or not host or any(sign <= " " for sign in url.strip()):
+    if (
+        scheme not in ("http", "https")
+        or not host
+        or any(sign <= " " for sign in url.strip())
+    ):
         return ""
     if port is not None and port != {"http": 80, "https": 443}[scheme]:
         host = f"{host}:{port}"
-    kept = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.fullmatch(pair[0].lower())]
-    found = urlunsplit((scheme, host, parts.path.rstrip("/"), urlencode(sorted(kept)), ""))
+    kept = [
+        pair
+        for pair in parse_qsl(parts.query, keep_blank_values=True)
+        if not _TRACKING.fullmatch(pair[0].lower())
+    ]
+    found = urlunsplit(
+        (scheme, host, parts.path.rstrip("/"), urlencode(sorted(kept)), "")
+    )
     return found if len(found) <= URL_MAX_CHARS else ""
 
 
@@ -74,12 +88,16 @@ def url_hash(canonical: str) -> str:
     parts = urlsplit(canonical)
     if parts.path in ("", "/") and not parts.query:
         return ""
-    return digest(parts.netloc.removeprefix("www.").removeprefix("m."), parts.path, parts.query)
+    return digest(
+        parts.netloc.removeprefix("www.").removeprefix("m."), parts.path, parts.query
+    )
 
 
 def digest(*parts: str) -> str:
     """32 characters that stand for the parts."""
-    return hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=16).hexdigest()
+    return hashlib.blake2b(
+        "\0".join(parts).encode("utf-8", "replace"), digest_size=16
+    ).hexdigest()
 
 
 def words_of(headline: str) -> tuple[str, ...]:
@@ -89,7 +107,11 @@ def words_of(headline: str) -> tuple[str, ...]:
     ('apple', 'beats', 'estimates', 'shares', 'up', '5%')
     """
     text = _AFTER.sub("", _BEFORE.sub("", headline.casefold().strip()))
-    return tuple(word.replace("’", "'").removesuffix("'s") for word in _WORD.findall(text) if word not in _STOP)
+    return tuple(
+        word.replace("’", "'").removesuffix("'s")
+        for word in _WORD.findall(text)
+        if word not in _STOP
+    )
 
 
 def headline_hash(headline: str) -> str:
@@ -101,47 +123,60 @@ class Told(NamedTuple):
     """A story that was told already, with what it is compared by."""
 
     id: int
+    at_us: int
     words: frozenset[str]
     figures: Counter[str]
     shingles: frozenset[tuple[str, ...]]
 
 
 class Stories:
-    """The stories of the last days, to be asked whether one of them is told again."""
+    """The stories of the last days, to be asked whether one of them is told again within `window_us`."""
 
-    def __init__(self) -> None:
+    def __init__(self, window_us: int) -> None:
+        self._window_us = window_us
         self._told: dict[int, Told] = {}
         self._with_word: dict[str, set[int]] = {}
         self._with_shingle: dict[tuple[str, ...], set[int]] = {}
 
-    def add(self, story: int, headline: str, summary: str) -> None:
-        """Know a story; its text may be another than it was."""
+    def add(self, story: int, at_us: int, headline: str, summary: str) -> None:
+        """Know a story of a time (microseconds since 1970); its text may be another than it was."""
         self._forget(story)
-        told = self._told[story] = _told(story, headline, summary)
+        told = self._told[story] = _told(story, at_us, headline, summary)
         for word in told.words:
             self._with_word.setdefault(word, set()).add(story)
         for shingle in told.shingles:
             self._with_shingle.setdefault(shingle, set()).add(story)
 
-    def find(self, headline: str, summary: str) -> int | None:
+    def find(self, at_us: int, headline: str, summary: str) -> int | None:
         """The story that these words tell again, the most alike of those; None: it is new."""
-        new = _told(0, headline, summary)
+        new = _told(0, at_us, headline, summary)
+        alike: list[tuple[float, int]] = []
         if len(new.words) >= WORDS_MIN:
-            told = [self._told[one] for one in self._sharing(new.words, self._with_word, len(new.words) // 2)]
-            alike = [(_alike(new.words, one.words), -one.id) for one in told if _same_headline(new, one)]
-            if alike:
-                return -max(alike)[1]
-        if len(new.shingles) >= SUMMARY_MIN_SHINGLES:
-            told = [self._told[one] for one in self._sharing(new.shingles, self._with_shingle, len(new.shingles) // 2)]
-            alike = [(_alike(new.shingles, one.shingles), -one.id) for one in told]
-            if alike and max(alike)[0] >= SUMMARY_ALIKE:
-                return -max(alike)[1]
-        return None
+            told = self._sharing(new.words, self._with_word, at_us)
+            alike = [
+                (_alike(new.words, one.words), -one.id)
+                for one in told
+                if _same_headline(new, one)
+            ]
+        if not alike and len(new.shingles) >= SUMMARY_MIN_SHINGLES:
+            told = self._sharing(new.shingles, self._with_shingle, at_us)
+            found = [(_alike(new.shingles, one.shingles), -one.id) for one in told]
+            alike = [pair for pair in found if pair[0] >= SUMMARY_ALIKE]
+        return -max(alike)[1] if alike else None
 
-    def _sharing(self, parts: Iterable, index: dict, least: int) -> list[int]:
-        """The stories with at least so many of these parts."""
-        counts = Counter(one for part in parts for one in index.get(part, ()) if len(index[part]) <= COMMON)
-        return [one for one, count in counts.items() if count >= max(1, least)]
+    def _sharing(
+        self, parts: Collection[Any], index: Mapping[Any, set[int]], at_us: int
+    ) -> list[Told]:
+        """The stories of about that time with at least half of these parts, but for parts that many have."""
+        rare = [
+            index[part]
+            for part in parts
+            if len(index.get(part, ())) <= COMMON and part in index
+        ]
+        counts = Counter(story for stories in rare for story in stories)
+        least = max(1, len(parts) // 2 - (len(parts) - len(rare)))
+        found = (self._told[story] for story, count in counts.items() if count >= least)
+        return [one for one in found if abs(one.at_us - at_us) <= self._window_us]
 
     def _forget(self, story: int) -> None:
         told = self._told.pop(story, None)
@@ -152,11 +187,19 @@ class Stories:
                 self._with_shingle[shingle].discard(story)
 
 
-def _told(story: int, headline: str, summary: str) -> Told:
+def _told(story: int, at_us: int, headline: str, summary: str) -> Told:
     words = words_of(headline)
     text = [word.casefold() for word in _WORD.findall(summary)]
-    shingles = frozenset(tuple(text[at : at + SHINGLE]) for at in range(len(text) - SHINGLE + 1))
-    return Told(story, frozenset(words), Counter(word for word in words if _is_figure(word)), shingles)
+    shingles = frozenset(
+        tuple(text[at : at + SHINGLE]) for at in range(len(text) - SHINGLE + 1)
+    )
+    return Told(
+        story,
+        at_us,
+        frozenset(words),
+        Counter(word for word in words if _is_figure(word)),
+        shingles,
+    )
 
 
 def _is_figure(word: str) -> bool:
@@ -165,16 +208,24 @@ def _is_figure(word: str) -> bool:
 
 def _same_headline(new: Told, old: Told) -> bool:
     """Nearly the same words, and what one of them lacks is not what makes it another story."""
-    if new.figures != old.figures or len(old.words) < WORDS_MIN or _alike(new.words, old.words) < HEADLINE_ALIKE:
+    if (
+        new.figures != old.figures
+        or len(old.words) < WORDS_MIN
+        or _alike(new.words, old.words) < HEADLINE_ALIKE
+    ):
         return False
     here, there = new.words - old.words, old.words - new.words
     if (here | there) & _DENIALS:
         return False
     # One says more than the other, or each has a word in another form.
-    return not here or not there or {_stem(word) for word in here} == {_stem(word) for word in there}
+    return (
+        not here
+        or not there
+        or {_stem(word) for word in here} == {_stem(word) for word in there}
+    )
 
 
-def _alike(one: frozenset, other: frozenset) -> float:
+def _alike(one: frozenset[Any], other: frozenset[Any]) -> float:
     """The common part of both."""
     return len(one & other) / (len(one | other) or 1)
 

@@ -45,12 +45,20 @@ _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, OverflowError, Recursion
 
 def market_call(category: str, after_id: int) -> Call:
     """What is newer than `after_id`; 0: the newest that there are."""
-    return Call(NAME, "/news", {"category": category, **({"minId": str(after_id)} if after_id > 0 else {})})
+    return Call(
+        NAME,
+        "/news",
+        {"category": category, **({"minId": str(after_id)} if after_id > 0 else {})},
+    )
 
 
 def company_call(symbol: str, first: dt.date, last: dt.date) -> Call:
     """What was told of a US stock on these days, both of them included."""
-    return Call(NAME, "/company-news", {"symbol": symbol, "from": first.isoformat(), "to": last.isoformat()})
+    return Call(
+        NAME,
+        "/company-news",
+        {"symbol": symbol, "from": first.isoformat(), "to": last.isoformat()},
+    )
 
 
 def read(body: bytes, most: int) -> Read:
@@ -100,4 +108,6 @@ def _symbols(related: str) -> tuple[str, ...]:
     ('AAPL', 'MSFT')
     """
     names = (name.strip().upper() for name in related.split(","))
-    return tuple(dict.fromkeys(name for name in names if 0 < len(name) <= 64))[:RELATED_MAX]
+    return tuple(dict.fromkeys(name for name in names if 0 < len(name) <= 64))[
+        :RELATED_MAX
+    ]
