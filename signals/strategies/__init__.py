@@ -15,7 +15,7 @@ KINDS: Final[dict[str, type[Strategy]]] = {
 # Those that are asked at the close of each bar.
 STRATEGIES: Final[dict[str, Strategy]] = {strategy.name: strategy for strategy in (SmaCross(fast=5, slow=20),)}
 
-__all__ = ["KINDS", "STRATEGIES", "InvalidParameters", "Strategy", "UnknownStrategy", "defaults", "make"]
+__all__ = ["KINDS", "STRATEGIES", "InvalidParameters", "Strategy", "UnknownStrategy", "checked", "defaults", "make"]
 
 
 class UnknownStrategy(ValueError):
@@ -32,13 +32,17 @@ def make(name: str, parameters: Mapping[str, Any]) -> Strategy:
 
     Raises UnknownStrategy, or InvalidParameters, which says what is wrong.
     """
-    known = {field.name: field for field in _fields(name)}
-    given = {}
-    for key, value in parameters.items():
-        if key not in known:
-            raise InvalidParameters(f"{name} has no parameter “{key}”, only {', '.join(known)}.")
-        given[key] = _number(key, value, whole=known[key].type in (int, "int"))
-    return KINDS[name](**given)
+    whole = {field.name: field.type in (int, "int") for field in _fields(name)}
+    return KINDS[name](**checked(name, whole, parameters))
+
+
+def checked(name: str, whole: Mapping[str, bool], parameters: Mapping[str, Any]) -> dict[str, float]:
+    """Given parameters of a strategy as numbers of their kind. whole: which there are, and whether they take no
+    fractions. Raises InvalidParameters."""
+    for key in parameters:
+        if key not in whole:
+            raise InvalidParameters(f"{name} has no parameter “{key}”, only {', '.join(whole) or 'none'}.")
+    return {key: _number(key, value, whole[key]) for key, value in parameters.items()}
 
 
 def _fields(name: str) -> list[dataclasses.Field[Any]]:
