@@ -20,9 +20,9 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from ingestion import demand, latest
-from portfolio import positions, proof, snapshots
+from portfolio import books, proof, snapshots
 from portfolio.board import Board
-from portfolio.followed import Folded, Followed, newest_of
+from portfolio.followed import Folded, Followed
 from portfolio.models import Portfolio
 from portfolio.pricing import Pricing
 from portfolio.topics import Revalued, posted_key, publish_values, topic_of
@@ -159,10 +159,7 @@ class Follower:
         portfolio = _find(portfolio_id) if folded else None
         if folded is None or portfolio is None:
             return None
-        rows = portfolio.transactions.filter(pk__gt=folded.last_id).entries()
-        if not folded.goes_on(portfolio.name, portfolio.version, portfolio.policy(), rows):
-            return None
-        return folded
+        return folded if books.go_on(folded, portfolio) else None
 
     def _keep(self, folded: Folded) -> None:
         self.books[folded.portfolio_id] = folded
@@ -274,16 +271,10 @@ def _take_posted() -> set[int]:
 
 
 def _find(portfolio_id: int) -> Portfolio | None:
-    return Portfolio.objects.filter(pk=portfolio_id).prefetch_related("cost_basis_changes").first()
+    return books.with_policy().filter(pk=portfolio_id).first()
 
 
 def _fold_one(portfolio_id: int) -> list[Folded]:
     """The ledger, added up; nothing if the portfolio is gone."""
     portfolio = _find(portfolio_id)
-    if portfolio is None:
-        return []
-    # The version was read before the rows: at worst the same rows are folded once more.
-    rows, policy = portfolio.transactions.entries(), portfolio.policy()
-    newest, last_id = newest_of(rows)
-    book = positions.fold(rows, policy)
-    return [Folded(portfolio_id, portfolio.name, portfolio.version, policy, book, newest, last_id)]
+    return [] if portfolio is None else [books.fold(portfolio)]

@@ -91,7 +91,7 @@ def points(
     if count > settings.HISTORY_MAX_POINTS:
         raise TooMany(count)
     tolerance = max(step, dt.timedelta(seconds=settings.SNAPSHOT_IDLE_INTERVAL_S) + _GRACE)
-    known = _known(portfolio, interval, begin - tolerance - step, end)
+    known = kept(portfolio, interval, begin - tolerance - step, end)
     if interval == "1d":
         known = [*_before_snapshots(portfolio, begin, end, now), *known]
     return list(_spread(known, [begin + n * step for n in range(count)], tolerance))
@@ -155,8 +155,8 @@ _MADE_OF: Final = {
 _WHERE: Final = " WHERE portfolio_id = %(portfolio)s AND time >= %(start)s AND time < %(end)s"
 
 
-def _known(portfolio: Portfolio, interval: str, start: dt.datetime, end: dt.datetime) -> list[Known]:
-    """The last snapshot in each stretch, oldest first."""
+def kept(portfolio: Portfolio, interval: str, start: dt.datetime, end: dt.datetime) -> list[Known]:
+    """The last snapshot in each stretch that has one and begins in [start, end), oldest first."""
     tables = " UNION ALL ".join(table + _WHERE for table in _MADE_OF[interval])
     with connection.cursor() as cursor:
         cursor.execute(

@@ -4,6 +4,7 @@ Times in and out are integers, microseconds since 1970, UTC (`…_us`), unless a
 Functions that write belong to one transaction of the caller's, except where they say so.
 """
 
+from ingestion.store.at import Moment, Stood, prices_at
 from ingestion.store.bars import ADJUSTED_SOURCES, best_source, by_sessions, candles, final_candles_since, rolled_up
 from ingestion.store.closes import posted_closes, posted_lines, sources_with_minutes, venue_closes
 from ingestion.store.faults import quarantine, record_gap, trim_quarantine
@@ -47,11 +48,13 @@ __all__ = [
     "ROLLED",
     "TIMESCALE",
     "Key",
+    "Moment",
     "Policy",
     "Polled",
     "Position",
     "Range",
     "Size",
+    "Stood",
     "StoredTrade",
     "advance",
     "apply_policies",
@@ -76,6 +79,7 @@ __all__ = [
     "policies",
     "posted_closes",
     "posted_lines",
+    "prices_at",
     "quarantine",
     "ranges",
     "recompute",
