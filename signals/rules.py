@@ -534,9 +534,9 @@ def _leaf_text(leaf: Leaf, names: Names) -> str:
     said = {OCCURS: "", CROSSES_ABOVE: "crosses above", CROSSES_BELOW: "crosses below"}.get(leaf.op, leaf.op)
     parts = [label(leaf.ask, names), said]
     if leaf.op != OCCURS:
-        parts.append(number(leaf.value) + _UNITS.get(unit_of(leaf.ask), ""))
+        parts.append(amount(leaf.ask, leaf.value))
     if leaf.clear is not None:
-        parts.append(f"(over {'below' if leaf.clear < leaf.value else 'above'} {number(leaf.clear)})")
+        parts.append(f"(until {'below' if leaf.clear < leaf.value else 'above'} {number(leaf.clear)})")
     return " ".join(part for part in parts if part)
 
 
@@ -603,6 +603,11 @@ def unit_of(ask: Ask) -> str:
     if ask.kind == SPREAD and ask.get("unit") == BPS:
         return "bps"
     return "price" if _in_price(ask) or ask.kind == PORTFOLIO else ""
+
+
+def amount(ask: Ask, value: float) -> str:
+    """With its unit: `5 %`; a price is bare."""
+    return number(value) + _UNITS.get(unit_of(ask), "")
 
 
 def number(value: float) -> str:
