@@ -79,6 +79,7 @@ class Alert(models.Model):
     confirmations = models.PositiveSmallIntegerField(default=1, help_text="looks in a row that must agree")
     cooldown_s = models.FloatField(default=0.0, help_text="seconds of silence after a firing")
     escalating = models.BooleanField(default=False, help_text="whether each cooldown in a row doubles")
+    at_once = models.BooleanField(default=True, help_text="whether what is true from the start is told")
     expires_at = models.DateTimeField(null=True, blank=True)
     snoozed_until = models.DateTimeField(null=True, blank=True)
     session = models.CharField(max_length=8, choices=Session.choices, default=Session.ANY)
