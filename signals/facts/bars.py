@@ -1,0 +1,126 @@
+"""indicator, volume_zscore and pattern: what the newest closed bar says, stamped with its close.
+
+All asks about one instrument and interval are answered of one reading, and anew only when a bar has closed: until its
+row is there it is asked for again, every ALERT_BARS_RETRY_S.
+"""
+
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+from django.conf import settings
+
+from ingestion import calendar, markets, sessions, store
+from ingestion.candles import INTERVALS
+from ingestion.models import Instrument
+from signals import gauges, readings
+from signals.candles import Candles
+from signals.facts.look import Look, at, by
+from signals.rules import PATTERN, Ask, Seen
+
+# What is no event may be told by the bar before, where in the newest time nothing was traded.
+_STANDING_BARS: Final = 2
+
+
+class Place(NamedTuple):
+    """The bars of one instrument."""
+
+    instrument_id: int
+    interval: str
+
+    @property
+    def step_us(self) -> int:
+        return INTERVALS[self.interval]
+
+
+class Group(msgspec.Struct):
+    """What is known of one place: the asks that were answered of the bar that closed at `closed_us`, and when it was
+    last looked at."""
+
+    closed_us: int = 0
+    looked_us: int = 0
+    asked: frozenset[Ask] = frozenset()
+    seen: dict[Ask, Seen] = msgspec.field(default_factory=dict)
+
+    def is_due(self, place: Place, asks: Iterable[Ask], now_us: int) -> bool:
+        """Whether a bar may have closed that it does not know, or there is an ask that it has not answered."""
+        if not self.asked.issuperset(asks) or now_us < self.looked_us:
+            return True
+        ready_us = int(settings.CANDLE_ALLOWED_LATENESS_S * 1e6)
+        newest_us = (now_us - ready_us) // place.step_us * place.step_us
+        return self.closed_us < newest_us and now_us - self.looked_us >= settings.ALERT_BARS_RETRY_S * 1e6
+
+
+class Bars:
+    """Within ALERT_GATHER_BUDGET_MS at a time: those that were looked at longest ago come first, and what is left
+    keeps what it said."""
+
+    def __init__(self) -> None:
+        self._groups: dict[Place, Group] = {}
+
+    def gather(self, asks: Sequence[Ask], look: Look) -> dict[Ask, Seen]:
+        wanted = by(asks, lambda ask: Place(ask.instrument or 0, gauges.interval_of(ask)))
+        self._groups = {place: self._groups.get(place) or Group() for place in wanted}
+        self._read(wanted, look.now_us)
+        found: dict[Ask, Seen] = {}
+        for place, group in self._groups.items():
+            found |= {ask: group.seen[ask] for ask in wanted[place] if ask in group.seen}
+        return {ask: seen for ask, seen in found.items() if _counts(ask, seen, look.now_us)}
+
+    def _read(self, wanted: Mapping[Place, Sequence[Ask]], now_us: int) -> None:
+        due = [place for place, asks in wanted.items() if self._groups[place].is_due(place, asks, now_us)]
+        due.sort(key=lambda place: self._groups[place].looked_us)
+        instruments = Instrument.objects.in_bulk({place.instrument_id for place in due}) if due else {}
+        until = time.monotonic() + settings.ALERT_GATHER_BUDGET_MS / 1000
+        for place in due:
+            if (instrument := instruments.get(place.instrument_id)) is not None:
+                self._groups[place] = _answered(place, instrument, wanted[place], now_us)
+            if time.monotonic() > until:
+                return
+
+
+def _answered(place: Place, instrument: Instrument, asks: Sequence[Ask], now_us: int) -> Group:
+    candles = closed_before(place, instrument, now_us, 1 + max(gauges.bars_before(ask, place.step_us) for ask in asks))
+    group = Group(closed_us=candles.closed_us if len(candles) else 0, looked_us=now_us, asked=frozenset(asks))
+    for ask in asks:
+        value = gauges.newest(ask, candles)
+        if math.isfinite(value):
+            group.seen[ask] = at(value, group.closed_us, bar_us=group.closed_us - place.step_us)
+    return group
+
+
+def closed_before(place: Place, instrument: Instrument, now_us: int, count: int) -> Candles:
+    """The newest closed bars that had begun by now."""
+    end = store.to_datetime(now_us)
+    bars = store.candles(place.instrument_id, place.interval, end=end, limit=count + 1)
+    return readings.as_candles(instrument, place.interval, [bar for bar in bars if bar.final][-count:])
+
+
+def _counts(ask: Ask, seen: Seen, now_us: int) -> bool:
+    """Whether it is of the newest bar that could be; a figure's bar has to be that very one."""
+    place = Place(ask.instrument or 0, gauges.interval_of(ask))
+    late_us = int(settings.ALERT_BARS_LATE_S * 1e6)
+    allowed_us = place.step_us * (1 if ask.kind == PATTERN else _STANDING_BARS) + late_us
+    return is_current(place, seen.at_us, allowed_us, now_us)
+
+
+def is_current(place: Place, closed_us: int, allowed_us: int, now_us: int) -> bool:
+    """Whether a bar that closed then is no older than `allowed_us` of open market.
+
+    Over a night or a weekend it stays the newest that there can be, if it is of the last session.
+    """
+    if now_us - closed_us <= allowed_us:
+        return True
+    name, known = markets.of(place.instrument_id).calendar, sessions.calendars()
+    session = None if name == calendar.ALWAYS else known.last_session(name, now_us)
+    if session is None:
+        return False
+    # A daily bar closes at the midnight after its date, whenever its session did.
+    begun_us = closed_us - place.step_us
+    if known.is_open(name, now_us):
+        earlier_us = known.last_close_us(name, now_us)
+        earlier = None if earlier_us is None else known.last_session(name, earlier_us - 1)
+        return earlier is not None and begun_us >= calendar.day_of(earlier) and now_us - session.open_us <= allowed_us
+    return begun_us >= calendar.day_of(session)

@@ -1,0 +1,75 @@
+"""signal and sentiment: what strategies and the news have said of instruments."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+
+from ingestion.candles import INTERVALS
+from ingestion.store import to_us
+from signals import news
+from signals.facts.look import Kept, Look, at, by
+from signals.models import Signal
+from signals.rules import Ask, Seen
+
+
+class Signals:
+    """The newest signal of the house that matches, of a bar that closed within SIGNAL_MAX_AGE_S. Its value is its
+    confidence. Those of users' own strategies are told to these users alone, and not here."""
+
+    def gather(self, asks: Sequence[Ask], look: Look) -> dict[Ask, Seen]:
+        since = look.now - dt.timedelta(seconds=settings.SIGNAL_MAX_AGE_S)
+        rows = by_instrument({ask.instrument for ask in asks if ask.instrument is not None}, since, look.now)
+        found = {}
+        for ask in asks:
+            for row in rows.get(ask.instrument or 0, ()):
+                if matches(ask, row):
+                    found[ask] = seen(row)
+        return found
+
+
+def by_instrument(instrument_ids: set[int], since: dt.datetime, until: dt.datetime) -> dict[int, list[Signal]]:
+    """The house's signals of bars that closed in [since, until], oldest first, as they stand: none is superseded."""
+    rows = Signal.objects.filter(private=False, instrument_id__in=instrument_ids, time__gte=since, time__lte=until)
+    rows = rows.exclude(status=Signal.Status.SUPERSEDED)
+    found: dict[int, list[Signal]] = {}
+    for row in rows.order_by("time", "id"):
+        found.setdefault(row.instrument_id, []).append(row)
+    return found
+
+
+def matches(ask: Ask, row: Signal) -> bool:
+    return (
+        (ask.get("strategy") or row.strategy) == row.strategy
+        and str(ask.get("signal_type") or row.signal_type).upper() == row.signal_type
+        and row.confidence_score >= float(ask.get("min_confidence") or 0)
+    )
+
+
+def seen(row: Signal) -> Seen:
+    closed_us = to_us(row.time)
+    bar_us = closed_us - INTERVALS[row.interval]
+    return at(row.confidence_score, closed_us, bar_us=bar_us, note=f"{row.strategy}: {row.signal_type}, {row.reason}")
+
+
+class Sentiments:
+    """The weighted mean of the news of so many hours, -1 to 1. Missing where there was no news."""
+
+    def __init__(self) -> None:
+        self._kept = Kept(settings.ALERT_FACTS_KEPT)
+
+    def gather(self, asks: Sequence[Ask], look: Look) -> dict[Ask, Seen]:
+        found = {}
+        for hours, of_hours in by(asks, lambda ask: float(ask.get("hours") or 24)).items():
+
+            def read(keys: Sequence[Any], hours: float = hours) -> dict[Any, news.Sentiment]:
+                told = news.sentiment([instrument for instrument, _ in keys], look.now, hours)
+                return {(instrument, hours): one for instrument, one in told.items()}
+
+            wanted = {(ask.instrument, hours): None for ask in of_hours}
+            told = self._kept.get(wanted, look.now, settings.ALERT_SENTIMENT_READ_S, read)
+            for ask in of_hours:
+                if (one := told.get((ask.instrument, hours))) is not None:
+                    found[ask] = at(one.score, look.now_us, note=f"of {one.count} articles")
+        return found
