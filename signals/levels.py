@@ -12,6 +12,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
+
+from signals.arming import ARMED, NOT_CROSSED, ONCE_PER_BAR, State, Terms, bounds
+from signals.rules import ABOVE, BELOW, Leaf
 
 INF: Final = float("inf")
 # A heap is cleaned once so many of its entries, and more than half, are of alerts that wait for something else by now.
@@ -32,6 +36,36 @@ class Watch(msgspec.Struct, frozen=True, gc=False):
 
 
 EACH: Final = Watch(above=-INF)
+
+
+def watch(leaf: Leaf, terms: Terms, state: State) -> Watch | None:
+    """What an alert on one price waits for: any other look leaves it as it is. None: it waits for nothing any more.
+
+    leaf: as `rules.plain_price` gives it. Its expiry is no look's matter.
+    """
+    if state.phase != ARMED:
+        return None
+    memory = state.memories[0] if state.memories else None
+    if memory is None or memory.pending != NOT_CROSSED or 0 < state.count < terms.confirmations:
+        return EACH
+    if memory.side == 0:
+        return Watch(leaf.value, leaf.value)
+    lower, upper = bounds(leaf)
+    reach = Watch(above=upper) if memory.side < 0 else Watch(below=lower)
+    if leaf.op != (ABOVE if memory.side > 0 else BELOW):
+        return reach
+    return _standing(reach, terms, state)
+
+
+def _standing(reach: Watch, terms: Terms, state: State) -> Watch:
+    """Of a level that is true: until it is told, or told again in the next bar, a moment or any look may matter."""
+    again = terms.mode == ONCE_PER_BAR and state.bar >= 0
+    if state.told and not again:
+        return reach
+    moments = [(state.bar + 1) * terms.bar_us] if again else []
+    if not state.told and state.cooling_until_us is not None:
+        moments.append(state.cooling_until_us)
+    return replace(reach, wake_us=max(moments)) if moments else EACH
 
 
 class Side:
@@ -97,13 +131,13 @@ class Levels:
         if watch.below > -INF:
             self._left(self._falling[instrument], instrument, -1)
 
-    def hits(self, instrument: int, low: float, high: float, now_us: int | None = None) -> list[int]:
-        """The alerts that this look may move, by id. low, high: its extremes, the last price included.
+    def hits(self, instrument: int, low: float, high: float, now_us: int) -> list[int]:
+        """The alerts that this look may move, by id, to be judged and `put` anew.
 
-        now_us: those whose moment has come want each look from here on; None: nobody's has.
+        low, high: its extremes, the last price included. now_us: the clock that alerts cool by; those whose moment has
+        come want each look from here on.
         """
-        if now_us is not None:
-            self.wake(now_us)
+        self.wake(now_us)
         rising, falling = self._rising.get(instrument), self._falling.get(instrument)
         if rising and rising.heap and rising.heap[0][0] < high:
             self._take(rising, instrument, high, 1)
@@ -112,9 +146,7 @@ class Levels:
         each = self._each.get(instrument)
         return sorted(each) if each else []
 
-    def hits_in(
-        self, changes: Iterable[tuple[int, float, float]], now_us: int | None = None
-    ) -> Iterator[tuple[int, list[int]]]:
+    def hits_in(self, changes: Iterable[tuple[int, float, float]], now_us: int) -> Iterator[tuple[int, list[int]]]:
         """The same for many changes (instrument, low, high) in their order: (place, ids) of those that have some.
 
         Lazily, so that what is `put` after one change is heeded at the next.
