@@ -75,6 +75,15 @@ def entries() -> list[Entry]:
         Entry("ingestion.refresh_instruments", "ingestion.refresh_instruments", at=At("41", "3"), expire_s=36_000),
         Entry("portfolio.keep_snapshots", "portfolio.keep_snapshots", at=At(minute="13"), expire_s=3000),
         Entry("portfolio.prove", "portfolio.prove", at=At(minute="17", hour="3"), expire_s=36_000),
+        every(settings.NOTIFICATION_DIGEST_INTERVAL_S, "signals.send_digests"),
+        every(settings.DELIVERY_INTERVAL_S, "signals.deliver_due"),
+        Entry("signals.tidy_deliveries", "signals.tidy_deliveries", at=At(minute="33"), expire_s=3000),
+        Entry("signals.tidy_notifications", "signals.tidy_notifications", at=At(minute="31"), expire_s=3000),
+        *(
+            every(settings.NEWS_ASK_INTERVAL_S, "signals.poll_news", provider, name=f"signals.poll_news {provider}")
+            for provider in settings.NEWS_PROVIDERS
+        ),
+        Entry("signals.tidy_news", "signals.tidy_news", at=At(minute="47"), expire_s=3000),
         Entry("streaming.tidy", "streaming.tidy", at=At(minute="29"), expire_s=3000),
         Entry("worker.tidy", "worker.tidy", at=At(minute="23"), expire_s=3000),
         *(

@@ -1,14 +1,14 @@
-"""The older paths `/ws/notifications/` and `/ws/trading-signals/`. Pure."""
+"""The older paths `/ws/notifications/`, `/ws/news/<category>/` and `/ws/trading-signals/`. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from signals.events import SIGNAL_TYPES
+from signals.events import SIGNAL_TYPES, NewsEvent
 from streaming import dialects
-from streaming.dialects import Dialect, Misunderstood
-from streaming.effects import Act, Effect, Subscribe, Subscription
+from streaming.dialects import Dialect, Misunderstood, Opening
+from streaming.effects import Act, Effect, Send, Subscribe, Subscription
 from streaming.protocol import Message, timestamp
 
 
@@ -139,5 +139,69 @@ def _text(said: dict[str, Any], name: str) -> str:
     return (value or "").strip()
 
 
+class Ping(msgspec.Struct):
+    """Are you there? Answered with `pong`."""
+
+    action: Literal["ping"]
+
+
+class Pong(msgspec.Struct):
+    """The answer to a ping."""
+
+    type: Literal["pong"]
+
+
+class NewsConnection(msgspec.Struct):
+    """The first message."""
+
+    type: Literal["connection"]
+    status: Literal["connected"]
+    category: str
+    stream_type: Literal["news"]
+    timestamp: str
+
+
+class NewsFrame(msgspec.Struct):
+    """A story."""
+
+    type: Literal["news"]
+    data: NewsEvent
+    timestamp: str
+
+
+class News(Dialect):
+    """The news of one category: first `connection`, then the newest there are, then each that comes."""
+
+    path = r"news/(?P<category>[^/]+)"
+    market = True
+    hears: ClassVar[Mapping[str, type]] = {"ping": Ping}
+    says: ClassVar[Mapping[str, type]] = {"connection": NewsConnection, "news": NewsFrame, "pong": Pong}
+    examples: ClassVar[Sequence[dict[str, Any]]] = ({"action": "ping"},)
+
+    def topics(self, params: Mapping[str, str]) -> list[str]:
+        return [f"news:{params['category']}"]
+
+    def greet(self, opening: Opening, at_us: int) -> list[dict[str, Any]]:
+        return [
+            {
+                "type": "connection",
+                "status": "connected",
+                "category": opening.params["category"].lower(),
+                "stream_type": "news",
+                "timestamp": timestamp(at_us),
+            }
+        ]
+
+    def interpret(self, said: dict[str, Any], held: Mapping[str, Subscription], at_us: int) -> Sequence[Effect]:
+        if said.get("action") == "ping":
+            return [Send({"type": "pong"})]
+        raise Misunderstood('This path understands {"action": "ping"} only.')
+
+    def render(self, message: Message, subscription: Subscription) -> list[dict[str, Any]]:
+        """`{type, data, timestamp}`."""
+        return [{"type": "news", "data": message.data, "timestamp": timestamp(message.at_us)}]
+
+
 dialects.register(TradingSignals())
 dialects.register(Notifications())
+dialects.register(News())

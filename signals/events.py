@@ -24,6 +24,27 @@ class SignalEvent(msgspec.Struct):
     status: str
 
 
+class Sentiment(msgspec.Struct):
+    """How a piece of news sounds: a heuristic."""
+
+    score: Annotated[float, Meta(ge=-1, le=1)]
+    label: Literal["positive", "neutral", "negative"]
+
+
+class NewsEvent(msgspec.Struct):
+    """A story, when it is new, and again under the same `id` when its text, its symbols or its categories change."""
+
+    id: str
+    category: str
+    headline: str
+    summary: str
+    source: str
+    url: str
+    published_at: str
+    symbols: list[str]
+    sentiment: Sentiment
+
+
 class NotificationEvent(msgspec.Struct):
     """Something that a user is told."""
 

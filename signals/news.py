@@ -19,6 +19,8 @@ from streaming.protocol import Message, timestamp
 ALL: Final = "all"
 # What there always is, whoever brings it.
 CATEGORIES: Final = (*finnhub.CATEGORIES, finnhub.COMPANY)
+# Between two looks at a feed, whatever staff enter.
+FEED_INTERVAL_MIN_S: Final = 30
 CATEGORY: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 # An article counts half as much when so much of the window has passed since it was published.
@@ -32,9 +34,7 @@ class Sentiment(msgspec.Struct, frozen=True):
     count: int
 
 
-def sentiment(
-    instrument_ids: Collection[int], now: dt.datetime, hours: float
-) -> dict[int, Sentiment]:
+def sentiment(instrument_ids: Collection[int], now: dt.datetime, hours: float) -> dict[int, Sentiment]:
     """Of each instrument that was in the news in the `hours` before `now`; the others are left out.
 
     The mean of its articles' scores, each weighted by the confidence of its link and by 2^(-age / (hours / 4)).
@@ -63,30 +63,28 @@ def sentiment(
     }
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        return {
-            instrument: Sentiment(float(score), count)
-            for instrument, score, count in cursor.fetchall()
-        }
+        return {instrument: Sentiment(float(score), count) for instrument, score, count in cursor.fetchall()}
 
 
 def categories() -> list[str]:
     """The categories that there are: the usual ones, and those of feeds; `all` first."""
     found = {*CATEGORIES, *(category for category, _ in named_feeds())}
-    found.update(
-        NewsFeed.objects.filter(of_settings=False).values_list("category", flat=True)
-    )
+    found.update(NewsFeed.objects.filter(of_settings=False).values_list("category", flat=True))
     return [ALL, *sorted(found)]
+
+
+def is_category(name: str) -> bool:
+    """Whether there is such a category; one whose feed is gone is there for as long as its news."""
+    if not CATEGORY.fullmatch(name):
+        return False
+    return name in categories() or NewsItem.objects.filter(category=name).exists()
 
 
 def named_feeds() -> list[tuple[str, str]]:
     """The entries of NEWS_FEEDS, as category and address; what is neither is left out (the poller tells)."""
     found = (entry.strip().partition("=") for entry in settings.NEWS_FEEDS)
     pairs = ((category.strip().lower(), url.strip()) for category, _, url in found)
-    return [
-        (category, url)
-        for category, url in pairs
-        if CATEGORY.fullmatch(category) and category != ALL and url
-    ]
+    return [(category, url) for category, url in pairs if CATEGORY.fullmatch(category) and category != ALL and url]
 
 
 def articles(category: str = ALL) -> QuerySet[NewsArticle]:
@@ -94,9 +92,7 @@ def articles(category: str = ALL) -> QuerySet[NewsArticle]:
     rows = NewsArticle.objects.prefetch_related("links__instrument")
     if category == ALL:
         return rows
-    return rows.filter(
-        Exists(NewsItem.objects.filter(article=OuterRef("pk"), category=category))
-    )
+    return rows.filter(Exists(NewsItem.objects.filter(article=OuterRef("pk"), category=category)))
 
 
 def newest(category: str) -> list[NewsArticle]:
@@ -125,6 +121,11 @@ def messages(article: NewsArticle, told_in: Iterable[str]) -> list[Message]:
     return [message(article, category) for category in sorted(set(told_in))]
 
 
+def iso(at: dt.datetime) -> str:
+    """A time as on the wire."""
+    return timestamp(to_us(at))
+
+
 def payload(article: NewsArticle, category: str = ALL) -> dict[str, Any]:
     """The `data` of a `news`, and its shape over HTTP. symbols: the surest first."""
     return {
@@ -134,7 +135,7 @@ def payload(article: NewsArticle, category: str = ALL) -> dict[str, Any]:
         "summary": article.summary,
         "source": article.source,
         "url": article.url,
-        "published_at": timestamp(to_us(article.published_at)),
+        "published_at": iso(article.published_at),
         "symbols": [link.instrument.symbol for link in article.links.all()],
         "sentiment": {
             "score": article.sentiment_score,

@@ -30,7 +30,7 @@ RSS: Final = NewsFeed.Provider.RSS.value
 FINNHUB: Final = NewsFeed.Provider.FINNHUB.value
 SIMULATED: Final = NewsFeed.Provider.SIMULATED.value
 # Who polls renews this with each list.
-LEASE_TTL_S: Final = 180.0
+LEASE_TTL_S: Final = 300.0
 ERROR_MAX_CHARS: Final = 300
 ASKED_KEPT_S: Final = 7 * 24 * 3600
 # What a simulated list begins with.

@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from signals import evaluation, notifications
+from signals import attempts, delivery, digests, evaluation, news_polling, news_store, notifications
 from signals.notifications import Telling
 
 
@@ -15,7 +15,51 @@ def run_strategies(interval: str) -> int:
     return len(evaluation.run(interval, timezone.now()))
 
 
+@shared_task(name="signals.poll_news", ignore_result=True)
+def poll_news(provider: str) -> dict[str, Any]:
+    """One round of asking a provider for news: what is due. Two at once are one."""
+    done = news_polling.poll(provider)
+    return {"due": done.due, "new": done.new, "changed": done.changed, "failed": done.failed, "stopped": done.stopped}
+
+
+@shared_task(name="signals.tidy_news", ignore_result=True, acks_late=True)
+def tidy_news() -> int:
+    """Delete news that is too old. Returns how many articles went."""
+    return news_store.forget_old(timezone.now())
+
+
 @shared_task(name="signals.notify", ignore_result=True, acks_late=True)
 def notify(user_ids: list[int], telling: dict[str, Any]) -> int:
     """Tell users something; the fields are those of `notifications.Telling`. Delivered twice, it is told once."""
     return len(notifications.tell(user_ids, Telling(**telling)))
+
+
+@shared_task(name="signals.send_digests", ignore_result=True)
+def send_digests() -> int:
+    """Tell the summaries that are due. Safe to run twice, and at once."""
+    return digests.send_due(timezone.now())
+
+
+@shared_task(name="signals.tidy_notifications", ignore_result=True)
+def tidy_notifications() -> int:
+    """Forget what was told too long ago. Returns how many notifications."""
+    return notifications.forget_old(timezone.now())
+
+
+@shared_task(name="signals.deliver", ignore_result=True, acks_late=True)
+def deliver(delivery_id: int) -> str | None:
+    """Try one delivery, if it is due. Twice at once, it is tried once. Returns its status."""
+    row = attempts.deliver(delivery_id, timezone.now())
+    return None if row is None else row.status
+
+
+@shared_task(name="signals.deliver_due", ignore_result=True)
+def deliver_due() -> int:
+    """Have the deliveries tried that are due, and those whose worker died. Returns how many."""
+    return delivery.nudge_due(timezone.now())
+
+
+@shared_task(name="signals.tidy_deliveries", ignore_result=True)
+def tidy_deliveries() -> int:
+    """Forget old deliveries. Returns how many."""
+    return attempts.forget_old(timezone.now())

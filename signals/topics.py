@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from ingestion.store import to_us
 from ingestion.symbols import UnknownSymbol, normalize, resolve
-from signals import notifications
-from signals.events import SIGNAL_TYPES, NotificationEvent, ReadEvent, SignalEvent
+from signals import news, notifications
+from signals.events import SIGNAL_TYPES, NewsEvent, NotificationEvent, ReadEvent, SignalEvent
 from signals.models import Notification, Signal
 from signals.notifications import Telling
 from streaming import events, topics
@@ -97,6 +97,27 @@ def _active(address: Address, rows: QuerySet[Signal]) -> list[Message]:
     return [Message(address.topic, "signal", signal_payload(row, now), to_us(row.time)) for row in newest]
 
 
+class NewsTopic(topics.Topic):
+    """The news of a category; `news` and `news:all`: every article once."""
+
+    prefix = "news"
+    kind = topics.Kind.LOSSLESS
+    events: ClassVar[Mapping[str, type]] = {"news": NewsEvent}
+    public = True
+
+    def resolve(self, key: str, user: Any) -> Address:
+        category = key.lower() or news.ALL
+        if not news.is_category(category):
+            known = ", ".join(news.categories())
+            raise topics.UnknownTopic(f"news:{key}", f"There is no news category “{key[:64]}”. There are {known}.")
+        return Address(topic=news.topic_of(category), name=f"news:{category}" if key else "news")
+
+    def snapshot(self, address: Address, user: Any) -> list[Message]:
+        """The newest, oldest first."""
+        category = address.topic.partition(":")[2]
+        return [news.message(article, category) for article in news.newest(category)]
+
+
 class NotificationsTopic(topics.Topic):
     """A user's own; `notifications` alone means those."""
 
@@ -117,7 +138,7 @@ class NotificationsTopic(topics.Topic):
 
 
 _WHOSE: Final[dict[str, topics.Topic]] = {"house": SignalsTopic(), "own": OwnSignalsTopic()}
-for _topic in (*_WHOSE.values(), TradingSignalsTopic(), NotificationsTopic()):
+for _topic in (*_WHOSE.values(), TradingSignalsTopic(), NewsTopic(), NotificationsTopic()):
     topics.register(_topic)
 
 
