@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
+from ingestion.candles import INTERVALS
 from worker import queues
 
 
@@ -53,6 +54,17 @@ def entries() -> list[Entry]:
     return [
         every(settings.RESIDENT_ASK_INTERVAL_S, "worker.ensure_residents"),
         every(settings.SIGNAL_INTERVAL_S, "signals.run_strategies", "1m"),
+        *(
+            every(
+                settings.SIGNAL_LONG_INTERVAL_S,
+                "signals.run_strategies",
+                interval,
+                name=f"signals.run_strategies {interval}",
+            )
+            for interval in INTERVALS
+            if interval != "1m"
+        ),
+        every(settings.WATCHLIST_INTERVAL_S, "signals.want_strategies"),
         every(60.0, "ingestion.heal_gaps"),
         every(settings.BACKFILL_ASK_INTERVAL_S, "ingestion.resume_backfills"),
         every(300.0, "ingestion.request_histories"),

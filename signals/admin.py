@@ -1,9 +1,32 @@
 """Signals and notifications to look at; subscriptions to edit."""
 
-from django.contrib import admin
+from typing import Any, Final
 
-from signals.models import Notification, Signal, SignalSubscription
-from worker.records import MadeByCode
+from django import forms
+from django.contrib import admin, messages
+from django.core.validators import URLValidator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from signals import attempts, news
+from signals.models import (
+    ArticleInstrument,
+    Delivery,
+    Destination,
+    Digest,
+    NewsArticle,
+    NewsFeed,
+    Notification,
+    NotificationPreferences,
+    Signal,
+    SignalSubscription,
+)
+from signals.tasks import poll_news
+from worker.records import MadeByCode, Record
+
+# A test is waited for.
+TESTED_MAX: Final = 5
 
 
 class ReadOnly(MadeByCode, admin.ModelAdmin):
@@ -20,10 +43,26 @@ class SignalAdmin(ReadOnly):
 
 @admin.register(Notification)
 class NotificationAdmin(ReadOnly):
-    list_display = ["id", "user", "title", "notification_type", "priority", "read", "created_at"]
-    list_filter = ["notification_type", "priority", "read"]
+    list_display = ["id", "user", "title", "notification_type", "priority", "read", "archived", "created_at"]
+    list_filter = ["notification_type", "priority", "read", "archived"]
     list_select_related = ["user"]
     search_fields = ["title", "user__username"]
+
+
+@admin.register(NotificationPreferences)
+class NotificationPreferencesAdmin(ReadOnly):
+    """Users write them; the HTTP call checks what they write."""
+
+    list_display = ["user", "time_zone", "critical_breaks_through", "updated_at"]
+    list_select_related = ["user"]
+    search_fields = ["user__username"]
+
+
+@admin.register(Digest)
+class DigestAdmin(ReadOnly):
+    list_display = ["id", "user", "key", "opened_at", "due_at", "sent_at"]
+    list_select_related = ["user"]
+    search_fields = ["key", "user__username"]
 
 
 @admin.register(SignalSubscription)
@@ -31,3 +70,144 @@ class SignalSubscriptionAdmin(admin.ModelAdmin):
     list_display = ["user", "strategy", "instrument"]
     list_filter = ["strategy"]
     list_select_related = ["user", "instrument"]
+
+
+class NewsFeedForm(forms.ModelForm):
+    """A feed that staff enter: an address of http(s) and a category. The lists of providers make themselves."""
+
+    url = forms.CharField(
+        max_length=1000,
+        validators=[URLValidator(schemes=["http", "https"])],
+        help_text="of an RSS or Atom feed",
+    )
+
+    class Meta:
+        model = NewsFeed
+        fields = ["category", "url", "enabled", "interval_s"]
+
+    def clean_category(self) -> str:
+        """Lower case, and none that stands for all."""
+        category = str(self.cleaned_data["category"]).lower()
+        if not news.CATEGORY.fullmatch(category) or category == news.ALL:
+            raise forms.ValidationError("Of a-z, 0-9, - and _, at most 32; not “all”.")
+        return category
+
+    def clean_interval_s(self) -> int | None:
+        """Not more often than a server likes to be asked."""
+        interval: int | None = self.cleaned_data["interval_s"]
+        if interval is not None and interval < news.FEED_INTERVAL_MIN_S:
+            raise forms.ValidationError(f"At least {news.FEED_INTERVAL_MIN_S} seconds.")
+        return interval
+
+    def clean_url(self) -> str:
+        """Once a category."""
+        url: str = self.cleaned_data["url"]
+        category = self.cleaned_data.get("category")
+        same = NewsFeed.objects.filter(provider=NewsFeed.Provider.RSS, category=category, url=url)
+        if same.exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError("This category has that feed.")
+        return url
+
+
+class ProviderListForm(forms.ModelForm):
+    """Of a provider's own list only whether it is asked for, and how often."""
+
+    class Meta:
+        model = NewsFeed
+        fields = ["enabled", "interval_s"]
+
+
+@admin.register(NewsFeed)
+class NewsFeedAdmin(admin.ModelAdmin):
+    list_display = [
+        "__str__", "enabled", "of_settings", "polled_at", "next_due", "last_status", "last_error", "failures",
+    ]  # fmt: skip
+    list_filter = ["provider", "category", "enabled"]
+    search_fields = ["url"]
+    readonly_fields = ["last_status", "last_error", "failures", "polled_at", "next_due", "etag", "last_modified"]
+    actions = ["poll_now"]
+
+    def get_form(self, request: HttpRequest, obj: NewsFeed | None = None, change: bool = False, **kwargs: Any) -> Any:
+        own = obj is None or (obj.provider == NewsFeed.Provider.RSS and not obj.of_settings)
+        return super().get_form(request, obj, change, form=NewsFeedForm if own else ProviderListForm, **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: NewsFeed | None = None) -> Any:
+        return [*self.get_form(request, obj)._meta.fields, *(self.readonly_fields if obj is not None else ())]
+
+    def save_model(self, request: HttpRequest, obj: NewsFeed, form: Any, change: bool) -> None:
+        """Another address is another feed: what was remembered of the old one does not count."""
+        if "url" in form.changed_data:
+            obj.etag = obj.last_modified = ""
+            obj.next_due = None
+        super().save_model(request, obj, form, change)
+
+    @admin.action(description="Poll now", permissions=["change"])
+    def poll_now(self, request: HttpRequest, queryset: QuerySet[NewsFeed]) -> None:
+        providers = sorted(set(queryset.values_list("provider", flat=True)))
+        count = queryset.update(next_due=timezone.now())
+        for provider in providers:
+            poll_news.delay_on_commit(provider)
+        self.message_user(request, f"{count} lists are asked for.")
+
+
+class ArticleInstrumentInline(MadeByCode, admin.TabularInline):
+    model = ArticleInstrument
+    fields = ["instrument", "how", "confidence"]
+    extra = 0
+
+
+@admin.register(NewsArticle)
+class NewsArticleAdmin(ReadOnly):
+    list_display = ["headline", "source", "category", "published_at", "sentiment_label", "sentiment_score", "revision"]
+    list_filter = ["provider", "category", "sentiment_label"]
+    search_fields = ["headline", "source"]
+    inlines = [ArticleInstrumentInline]
+
+
+@admin.register(Destination)
+class DestinationAdmin(ReadOnly):
+    """To be seen, tested and taken away; its owner writes it, and its secrets are shown to nobody."""
+
+    list_display = ["id", "user", "name", "kind", "address", "enabled", "verified", "failures", "disabled_reason"]
+    list_filter = ["kind", "enabled", "verified"]
+    list_select_related = ["user"]
+    search_fields = ["name", "user__username"]
+    exclude = ["sealed"]
+    actions = ["send_test"]
+
+    def has_send_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("signals.change_destination")
+
+    @admin.action(description="Send a test", permissions=["send"])
+    def send_test(self, request: HttpRequest, rows: QuerySet[Destination]) -> None:
+        """Now, by the way that all deliveries go, and say what came of each."""
+        for row in rows[:TESTED_MAX]:
+            try:
+                made = attempts.test(row, timezone.now())
+            except attempts.TooMany as error:
+                self.message_user(request, f"{row}: again in {error.retry_after_s:.0f} s", messages.ERROR)
+                continue
+            arrived = made.status == Delivery.Status.SENT
+            said = f"{row}: {made.status} {made.last_error}"
+            self.message_user(request, said, messages.SUCCESS if arrived else messages.ERROR)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(Record, admin.ModelAdmin):
+    """The log. What was given up can be sent again."""
+
+    list_display = ["id", "destination", "notification", "status", "attempts", "due_at", "sent_at", "last_error"]
+    list_filter = ["status", "destination__kind"]
+    list_select_related = ["destination", "notification"]
+    search_fields = ["key", "destination__name", "destination__user__username"]
+    date_hierarchy = "created_at"
+    actions = ["retry"]
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("signals.change_delivery")
+
+    @admin.action(description="Send again", permissions=["retry"])
+    def retry(self, request: HttpRequest, rows: QuerySet[Delivery]) -> None:
+        """Those that were given up; others stay as they are."""
+        hits = sum(attempts.again(row, timezone.now()) for row in rows)
+        self.message_user(request, f"{hits} deliveries are sent again.")

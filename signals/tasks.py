@@ -5,13 +5,14 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from signals import attempts, delivery, digests, evaluation, news_polling, news_store, notifications
+from signals import attempts, delivery, digests, evaluation, news_polling, news_store, notifications, strategy_demand
 from signals.notifications import Telling
 
 
 @shared_task(name="signals.run_strategies", ignore_result=True)
 def run_strategies(interval: str) -> int:
-    """Ask the strategies about the candles that have closed since the last time. Safe to run twice, and at once."""
+    """Ask the strategies about the candles that have closed since the last time, and about signals whose candles were
+    revised. Safe to run twice, and at once."""
     return len(evaluation.run(interval, timezone.now()))
 
 
@@ -63,3 +64,9 @@ def deliver_due() -> int:
 def tidy_deliveries() -> int:
     """Forget old deliveries. Returns how many."""
     return attempts.forget_old(timezone.now())
+
+
+@shared_task(name="signals.want_strategies", ignore_result=True)
+def want_strategies() -> int:
+    """Have the feeds follow what users' strategies name. Returns how many instruments that are."""
+    return strategy_demand.want_all()
