@@ -159,7 +159,7 @@ def quiet_hours(wishes: Wishes, now: dt.datetime) -> tuple[dt.datetime, dt.datet
 
 def never_rests(quiet: tuple[QuietHours, ...]) -> bool:
     """Whether these leave no time of the week at which anything could be delivered."""
-    taken = set()
+    taken: set[int] = set()
     for one in quiet:
         for day in one.days:
             first = day * DAY_MINUTES
