@@ -49,6 +49,11 @@ def every(seconds: float, task: str, *args: Any, name: str = "", queue: str | No
     return Entry(name or task, task, expire_s=max(1, round(seconds)), every_s=seconds, args=args, queue=queue)
 
 
+def _closing(task: str, interval: str, least_s: float) -> Entry:
+    """What looks at bars of this interval when they have closed: a dozen times while one lasts, at least each minute."""
+    return every(max(least_s, min(60.0, INTERVALS[interval] / 12e6)), task, interval, name=f"{task} {interval}")
+
+
 def entries() -> list[Entry]:
     """The whole schedule."""
     return [
@@ -65,6 +70,13 @@ def entries() -> list[Entry]:
             if interval != "1m"
         ),
         every(settings.WATCHLIST_INTERVAL_S, "signals.want_strategies"),
+        every(settings.STRATEGY_LOOK_INTERVAL_S, "signals.check_strategy_files"),
+        *(_closing("signals.score_outcomes", interval, settings.OUTCOME_INTERVAL_S) for interval in INTERVALS),
+        *(
+            _closing("signals.find_patterns", interval, settings.FINDING_LOOK_INTERVAL_S)
+            for interval in settings.FINDING_INTERVALS
+        ),
+        Entry("signals.tidy_findings", "signals.tidy_findings", at=At(minute="33"), expire_s=3000),
         every(60.0, "ingestion.heal_gaps"),
         every(settings.BACKFILL_ASK_INTERVAL_S, "ingestion.resume_backfills"),
         every(300.0, "ingestion.request_histories"),

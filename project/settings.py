@@ -541,9 +541,17 @@ ORDER_QUEUE_SHARE = env.str("ORDER_QUEUE_SHARE", "0.1")
 # Of the last minute's volume, what an account may take where no order book is known.
 ORDER_VOLUME_SHARE = env.str("ORDER_VOLUME_SHARE", "0.1")
 
+# How often strategies look for bars that have closed: minutes, and longer ones.
 SIGNAL_INTERVAL_S = env.float("SIGNAL_INTERVAL_S", 5.0)
-# A candle older than this tells of the past: no signal is made of it.
+SIGNAL_LONG_INTERVAL_S = env.float("SIGNAL_LONG_INTERVAL_S", 15.0)
+# A candle older than this tells of the past: no signal is made of it. Of a long one, this share of its length.
 SIGNAL_MAX_AGE_S = env.float("SIGNAL_MAX_AGE_S", 180.0)
+SIGNAL_MAX_AGE_SHARE = env.float("SIGNAL_MAX_AGE_SHARE", 0.25)
+# What is made of minutes is looked at so long after its end: its last minute has to be on disk.
+SIGNAL_SETTLE_S = env.float("SIGNAL_SETTLE_S", 10.0)
+# Strategies of one user, and instruments that one of them names.
+USER_STRATEGIES_MAX = env.int("USER_STRATEGIES_MAX", 50)
+USER_STRATEGY_INSTRUMENTS_MAX = env.int("USER_STRATEGY_INSTRUMENTS_MAX", 500)
 SIGNAL_SNAPSHOT_MAX = env.int("SIGNAL_SNAPSHOT_MAX", 50)
 
 # --- Strategy files, scorecards, findings (docs/signals.md)

@@ -36,11 +36,11 @@ def conclude(signal: Signal, status: str, at: datetime) -> bool:
     """
     with transaction.atomic():
         messages = end(signal, status, at)
-        events.append(messages)
-    return bool(messages)
+        events.append(messages or [])
+    return messages is not None
 
 
-def end(signal: Signal, status: str, at: datetime) -> list[Message]:
+def end(signal: Signal, status: str, at: datetime) -> list[Message] | None:
     """As `conclude`, but only the row, for callers with more events of their own: they append these with them, last.
 
     None where it has ended already. Others who would end it wait for the caller's transaction.
@@ -50,7 +50,7 @@ def end(signal: Signal, status: str, at: datetime) -> list[Message]:
     locked = Signal.objects.select_for_update(of=("self",)).select_related("instrument").get(pk=signal.pk)
     signal.status, signal.status_at = locked.status, locked.status_at
     if not may_become(locked.status, status):
-        return []
+        return None
     locked.status, locked.status_at = status, at
     locked.save(update_fields=["status", "status_at"])
     signal.status, signal.status_at = status, at

@@ -5,7 +5,19 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from signals import attempts, delivery, digests, evaluation, news_polling, news_store, notifications, strategy_demand
+from signals import (
+    attempts,
+    delivery,
+    digests,
+    evaluation,
+    findings,
+    news_polling,
+    news_store,
+    notifications,
+    outcomes,
+    strategy_demand,
+    strategy_files,
+)
 from signals.notifications import Telling
 
 
@@ -70,3 +82,28 @@ def tidy_deliveries() -> int:
 def want_strategies() -> int:
     """Have the feeds follow what users' strategies name. Returns how many instruments that are."""
     return strategy_demand.want_all()
+
+
+@shared_task(name="signals.check_strategy_files", ignore_result=True)
+def check_strategy_files() -> int:
+    """Look at the strategy files that are new or have changed. Safe to run twice, and at once."""
+    return len(strategy_files.refresh(timezone.now()))
+
+
+@shared_task(name="signals.score_outcomes", ignore_result=True)
+def score_outcomes(interval: str) -> int:
+    """Score the signals of this interval that have met their end. Safe to run twice, and at once."""
+    return outcomes.score(interval, timezone.now())
+
+
+@shared_task(name="signals.find_patterns", ignore_result=True)
+def find_patterns(interval: str) -> int:
+    """Look for figures and anomalies in the bars that have closed since the last time. Safe to run twice, and at
+    once."""
+    return findings.find(interval, timezone.now())
+
+
+@shared_task(name="signals.tidy_findings", ignore_result=True)
+def tidy_findings() -> int:
+    """Forget old findings. Returns how many."""
+    return findings.trim(timezone.now())

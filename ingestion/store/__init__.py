@@ -21,6 +21,7 @@ from ingestion.store.life import (
     retention_days,
     sizes,
 )
+from ingestion.store.many import Span, last_minutes, sources_with_bars
 from ingestion.store.minutes import Key, copy_candles, finalise, merge_sums, newest_minutes, open_keys, recompute
 from ingestion.store.positions import Position, advance, claim
 from ingestion.store.stale import ROLLED, refresh
@@ -54,6 +55,7 @@ __all__ = [
     "Position",
     "Range",
     "Size",
+    "Span",
     "Stood",
     "StoredTrade",
     "advance",
@@ -73,6 +75,7 @@ __all__ = [
     "final_candles_since",
     "finalise",
     "insert_new",
+    "last_minutes",
     "merge_sums",
     "newest_minutes",
     "open_keys",
@@ -88,6 +91,7 @@ __all__ = [
     "retention_days",
     "rolled_up",
     "sizes",
+    "sources_with_bars",
     "sources_with_minutes",
     "storage_kind",
     "to_datetime",

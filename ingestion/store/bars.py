@@ -265,6 +265,11 @@ def _opens(calendars: calendar.Calendars, name: str, from_us: int, until_us: int
 # --- Adjusting
 
 
+def adjusted_for_splits(instrument_id: int, interval: str, found: list[Bar]) -> list[Bar]:
+    """Bars of one source as `candles` gives them."""
+    return _adjusted(_Asked(instrument_id, interval, FOREVER, len(found), ""), found, "split")
+
+
 def _adjusted(asked: _Asked, found: list[Bar], adjust: Adjust | None) -> list[Bar]:
     if adjust is None or not found:
         return found

@@ -220,10 +220,10 @@ def _read(
                 FROM ({rows}) AS b ORDER BY b.time {order} LIMIT %(limit)s""",
             parameters,
         )
-        return [_bar(instrument_id, source, interval, row) for row in cursor.fetchall()]
+        return [bar_of(instrument_id, source, interval, row) for row in cursor.fetchall()]
 
 
-def _bar(instrument_id: int, source: int, interval: str, row: Sequence[Any]) -> Bar:
+def bar_of(instrument_id: int, source: int, interval: str, row: Sequence[Any]) -> Bar:
     time_us, open_, high, low, close, volume, quote_volume, trades, final, made_by = row
     return Bar(
         instrument_id, source, time_us, open_, high, low, close, volume, quote_volume, trades, time_us, 0, time_us, 0,

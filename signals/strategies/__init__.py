@@ -1,8 +1,9 @@
 """The strategies: pure functions of closed candles. A new one is a class in a file here, and a line below."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from signals.indicators import InvalidParameters
 from signals.strategies.indicated import BollingerBreakout, DonchianBreakout, MacdCross, MultiFactor, RsiReversal
@@ -12,10 +13,34 @@ from signals.strategies.strategy import Strategy
 KINDS: Final[dict[str, type[Strategy]]] = {
     kind().name: kind for kind in (SmaCross, RsiReversal, MacdCross, BollingerBreakout, DonchianBreakout, MultiFactor)
 }
-# Those that are asked at the close of each bar.
-STRATEGIES: Final[dict[str, Strategy]] = {strategy.name: strategy for strategy in (SmaCross(fast=5, slow=20),)}
 
-__all__ = ["KINDS", "STRATEGIES", "InvalidParameters", "Strategy", "UnknownStrategy", "checked", "defaults", "make"]
+
+class House(NamedTuple):
+    """One that is asked for everybody, on every instrument, at the close of each bar of its interval."""
+
+    strategy: Strategy
+    interval: str
+
+
+# One of each kind, with its defaults. Users have their own, with parameters and intervals of their choice.
+HOUSE: Final[dict[str, House]] = {
+    house.strategy.name: house
+    for house in (
+        House(SmaCross(fast=5, slow=20), "1m"),
+        House(BollingerBreakout(), "15m"),
+        House(RsiReversal(), "1h"),
+        House(MacdCross(), "1h"),
+        House(MultiFactor(), "4h"),
+        House(DonchianBreakout(), "1d"),
+    )
+}
+STRATEGIES: Final[dict[str, Strategy]] = {name: house.strategy for name, house in HOUSE.items()}
+KEY_MAX: Final = 200
+
+__all__ = [
+    "HOUSE", "KINDS", "STRATEGIES", "InvalidParameters", "Strategy", "UnknownStrategy", "checked", "defaults", "key_of",
+    "limits_of", "make", "parameters_of",
+]  # fmt: skip
 
 
 class UnknownStrategy(ValueError):
@@ -33,7 +58,32 @@ def make(name: str, parameters: Mapping[str, Any]) -> Strategy:
     Raises UnknownStrategy, or InvalidParameters, which says what is wrong.
     """
     whole = {field.name: field.type in (int, "int") for field in _fields(name)}
-    return KINDS[name](**checked(name, whole, parameters))
+    given = checked(name, whole, parameters)
+    for key, limits in limits_of(name).items():
+        if key in given and not limits["least"] <= given[key] <= limits["most"]:
+            raise InvalidParameters(f"{key} lies between {limits['least']:g} and {limits['most']:g}.")
+    return KINDS[name](**given)
+
+
+def key_of(kind: str, parameters: Mapping[str, float], interval: str) -> str:
+    """What tells equal strategies from others: `sma_cross(fast=5,slow=20,stop_ranges=2.0,target_ranges=3.0)@1m`.
+
+    parameters: all of them. Where that is too long, a digest stands for them.
+    """
+    spelled = ",".join(f"{name}={value!r}" for name, value in sorted(parameters.items()))
+    if len(kind) + len(spelled) + len(interval) + 3 > KEY_MAX:
+        spelled = hashlib.blake2b(spelled.encode(), digest_size=16).hexdigest()
+    return f"{kind}({spelled})@{interval}"
+
+
+def parameters_of(strategy: Strategy) -> dict[str, float]:
+    """All parameters of one of the kinds here, as they are."""
+    return {name: getattr(strategy, name) for name in defaults(strategy.name)}
+
+
+def limits_of(name: str) -> dict[str, dict[str, Any]]:
+    """Each parameter's `least` and `most`, and what it is `about`. Raises UnknownStrategy."""
+    return {field.name: dict(field.metadata) for field in _fields(name)}
 
 
 def checked(name: str, whole: Mapping[str, bool], parameters: Mapping[str, Any]) -> dict[str, float]:

@@ -7,16 +7,16 @@ import numpy as np
 from signals.candles import Candles
 from signals.indicators import Asked, InvalidParameters, with_parameters
 from signals.strategies.sma_cross import crossed
-from signals.strategies.strategy import Advice, Ranges, advise, is_dense, usual_range
+from signals.strategies.strategy import Advice, Ranges, advise, is_dense, limited, usual_range
 
 
 @dataclass(frozen=True, kw_only=True)
 class Indicated:
     """What they share: how far target and stop lie away, and how long the advice holds, in bars."""
 
-    target_ranges: float = 3.0
-    stop_ranges: float = 2.0
-    expires: int = 20
+    target_ranges: float = limited(3.0, 0.01, 100, "from the close to the target, in average ranges")
+    stop_ranges: float = limited(2.0, 0.01, 100, "from the close to the stop, in average ranges")
+    expires: int = limited(20, 1, 1000, "for how many bars the advice holds")
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -59,9 +59,9 @@ class RsiReversal(Indicated):
     """BUY when Wilder's RSI comes back above `low`, SELL when it comes back below `high`. The farther out it was, the
     surer."""
 
-    period: int = 14
-    low: float = 30
-    high: float = 70
+    period: int = limited(14, 2, 200, "bars of the RSI")
+    low: float = limited(30.0, 1, 98, "below it too much was sold")
+    high: float = limited(70.0, 2, 99, "above it too much was bought")
     name: str = "rsi_reversal"
 
     def __post_init__(self) -> None:
@@ -96,9 +96,9 @@ def _extreme(values: np.ndarray, level: float, side: int) -> float:
 class MacdCross(Indicated):
     """BUY when the MACD line has come above its signal line, SELL when below. The wider apart, the surer."""
 
-    fast: int = 12
-    slow: int = 26
-    signal: int = 9
+    fast: int = limited(12, 2, 199, "bars of the fast average")
+    slow: int = limited(26, 3, 200, "bars of the slow average")
+    signal: int = limited(9, 2, 100, "bars of the signal line")
     name: str = "macd_cross"
 
     @property
@@ -119,8 +119,8 @@ class MacdCross(Indicated):
 class BollingerBreakout(Indicated):
     """BUY when a close leaves the upper band, SELL when it leaves the lower. The farther outside, the surer."""
 
-    period: int = 20
-    deviations: float = 2.0
+    period: int = limited(20, 2, 500, "bars of the bands")
+    deviations: float = limited(2.0, 0.1, 10, "from the mean to a band, in standard deviations")
     name: str = "bollinger_breakout"
 
     @property
@@ -135,7 +135,7 @@ class BollingerBreakout(Indicated):
 class DonchianBreakout(Indicated):
     """BUY when a close passes the highest high of the `period` bars before, SELL at their lowest low."""
 
-    period: int = 20
+    period: int = limited(20, 2, 500, "bars whose range is to be left")
     name: str = "donchian_breakout"
 
     @property
@@ -160,8 +160,8 @@ class MultiFactor(Indicated):
     """Four votes: trend (close against its mean), momentum (RSI against 50), MACD against its signal line, and money
     (MFI against 50). BUY when at least `votes` of them have come to agree upward, SELL downward."""
 
-    trend: int = 50
-    votes: int = 4
+    trend: int = limited(50, 2, 500, "bars of the trend's average")
+    votes: int = limited(4, 3, 4, "how many of the four have to agree")
     name: str = "multi_factor"
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from signals.candles import Candles
 from signals.indicators import InvalidParameters, sma
-from signals.strategies.strategy import Advice, Ranges, advise, is_dense, usual_range
+from signals.strategies.strategy import Advice, Ranges, advise, is_dense, limited, usual_range
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,10 @@ class SmaCross:
     opened, in average ranges, the surer.
     """
 
-    fast: int = 5
-    slow: int = 20
-    target_ranges: float = 3.0
-    stop_ranges: float = 2.0
+    fast: int = limited(5, 2, 499, "bars of the fast average")
+    slow: int = limited(20, 3, 500, "bars of the slow average, and for how many the advice holds")
+    target_ranges: float = limited(3.0, 0.01, 100, "from the close to the target, in average ranges")
+    stop_ranges: float = limited(2.0, 0.01, 100, "from the close to the stop, in average ranges")
     name: str = "sma_cross"
 
     def __post_init__(self) -> None:

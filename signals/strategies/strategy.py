@@ -1,6 +1,7 @@
 """What strategies are given and what they say."""
 
-from typing import Final, Protocol
+import dataclasses
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -42,6 +43,12 @@ class Strategy(Protocol):
 
     def evaluate(self, candles: Candles) -> Advice | None:
         """What there is to say at the close of the last bar; None mostly."""
+
+
+def limited(default: float, least: float, most: float, about: str) -> Any:
+    """A parameter of a strategy, as a field of its dataclass: what it is unless one says otherwise, the least and the
+    most that is taken, and what it means."""
+    return dataclasses.field(default=default, metadata={"least": least, "most": most, "about": about})
 
 
 class Ranges(msgspec.Struct, frozen=True):

@@ -33,7 +33,7 @@ def rows():
 def test_it_loads_a_market_a_user_and_a_ledger(db, short, django_user_model, client):
     said = load()
     assert "transactions … 17" in said
-    assert rows() == [12, 32, 1, 17, 1, 5]
+    assert rows() == [12, 32, 1, 17, 6, 5]
     assert client.login(username="demo", password="demo")
     assert django_user_model.objects.get(username="admin").is_superuser
     book = positions.fold(Portfolio.objects.get().transactions.entries())

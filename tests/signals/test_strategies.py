@@ -77,14 +77,14 @@ def test_parameters_by_name(name):
         ("sma_cross", {"fast": "3"}, "is a number"),
         ("sma_cross", {"fast": True}, "is a number"),
         ("sma_cross", {"speed": 3}, "no parameter “speed”"),
-        ("sma_cross", {"stop_ranges": 0}, "between 0 and 100"),
+        ("sma_cross", {"stop_ranges": 0}, "between 0.01 and 100"),
         ("rsi_reversal", {"low": 80}, "low < high"),
         ("rsi_reversal", {"period": 1}, "period lies between"),
         ("macd_cross", {"fast": 30}, "fast is shorter"),
         ("bollinger_breakout", {"deviations": math.nan}, "sensible size"),
         ("bollinger_breakout", {"deviations": 1e300}, "sensible size"),
-        ("multi_factor", {"votes": 2}, "3 or 4"),
-        ("multi_factor", {"expires": 0}, "expires between"),
+        ("multi_factor", {"votes": 2}, "between 3 and 4"),
+        ("multi_factor", {"expires": 0}, "expires lies between"),
     ],
 )
 def test_parameters_that_it_cannot_work_with(name, parameters, why):

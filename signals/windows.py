@@ -1,0 +1,164 @@
+"""The closed bars that strategies are asked about: which have closed and were not asked about yet, with the history
+before them. Many instruments at once; sources are never mixed."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+from django.conf import settings
+
+from ingestion import store
+from ingestion.candles import INTERVALS, Bar
+from ingestion.models import Instrument
+from ingestion.providers import SOURCE_NAMES
+from ingestion.symbols import source_rank
+from signals.candles import Candles
+from signals.models import Evaluated
+from signals.readings import as_candles
+
+# Instruments whose bars are held in memory at once.
+AT_ONCE: Final = 100
+MINUTES_MAX: Final = 200_000
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What an instrument's strategies are to be asked about: bars by one source that begin at these `times_us`, rising;
+    `history` bars are wanted in all up to each of them."""
+
+    instrument: Instrument
+    source: int
+    times_us: tuple[int, ...]
+    history: int
+
+    @property
+    def count(self) -> int:
+        return self.history + len(self.times_us)
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Final bars, oldest first, and the same as arrays."""
+
+    place: Place
+    bars: Sequence[Bar]
+    candles: Candles
+
+    def at(self, time_us: int) -> int | None:
+        """Where the bar that begins then stands; None where there is none."""
+        found = int(self.candles.time_us.searchsorted(time_us))
+        return found if found < len(self.bars) and self.bars[found].time_us == time_us else None
+
+
+def max_age_s(interval: str) -> float:
+    """How long after its close a bar is still news."""
+    return float(max(settings.SIGNAL_MAX_AGE_S, settings.SIGNAL_MAX_AGE_SHARE * INTERVALS[interval] / 1e6))
+
+
+def due(interval: str, instruments: Mapping[int, int], now: datetime) -> list[Place]:
+    """What has closed since it was asked about last; a minute that was revised since, again.
+
+    instruments: by id, how much history each needs.
+    """
+    if not instruments:
+        return []
+    found = _minutes(instruments, now) if interval == "1m" else _longer(interval, instruments, now)
+    known = Instrument.objects.in_bulk(found)
+    return [Place(known[i], source, tuple(times), instruments[i]) for i, (source, times) in found.items() if i in known]
+
+
+def batches(places: Sequence[Place]) -> Iterator[Sequence[Place]]:
+    """So many at a time as are held in memory."""
+    for first in range(0, len(places), AT_ONCE):
+        yield places[first : first + AT_ONCE]
+
+
+def mark(interval: str, places: Iterable[Place]) -> None:
+    """These bars have been asked about."""
+    rows = [
+        Evaluated(interval=interval, instrument=place.instrument, time=store.to_datetime(place.times_us[-1]))
+        for place in sorted(places, key=lambda place: place.instrument.pk)
+    ]
+    Evaluated.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["interval", "instrument"], update_fields=["time"]
+    )
+
+
+def read(interval: str, places: Sequence[Place]) -> list[Window]:
+    """The bars of each place, up to its newest."""
+    lines = _read_minutes(places) if interval == "1m" else [_read_longer(interval, place) for place in places]
+    return [
+        Window(place, line, as_candles(place.instrument, interval, line))
+        for place, line in zip(places, lines, strict=True)
+    ]
+
+
+def _read_minutes(places: Sequence[Place]) -> list[list[Bar]]:
+    keys = [store.Key(p.instrument.pk, p.source, p.times_us[-1] + INTERVALS["1m"]) for p in places]
+    told = store.last_minutes(store.Span(*key, place.count) for key, place in zip(keys, places, strict=True))
+    return [told[key] for key in keys]
+
+
+def _read_longer(interval: str, place: Place) -> list[Bar]:
+    end = store.to_datetime(place.times_us[-1] + INTERVALS[interval])
+    found = store.candles(place.instrument.pk, interval, end=end, limit=place.count, source=place.source)
+    return [bar for bar in found if bar.final]
+
+
+# --- What has closed
+
+
+def _minutes(instruments: Mapping[int, int], now: datetime) -> dict[int, tuple[int, list[int]]]:
+    """Our own final minutes: that a minute is final stands in its row."""
+    length = timedelta(microseconds=INTERVALS["1m"])
+    oldest = now - timedelta(seconds=max_age_s("1m")) - length
+    closed_us = store.to_us(now - length)
+    fresh = store.final_candles_since(oldest, limit=MINUTES_MAX)
+    best = _one_source_each(bar for bar in fresh if bar.time_us <= closed_us and bar.instrument_id in instruments)
+    asked = _asked("1m", best)
+    found = {}
+    for instrument, bars in best.items():
+        times = [bar.time_us for bar in bars if bar.rev > 0 or bar.time_us > asked.get(instrument, -1)]
+        if times:
+            found[instrument] = bars[0].source, times
+    return found
+
+
+def _one_source_each(bars: Iterable[Bar]) -> dict[int, list[Bar]]:
+    """Each instrument's bars, in order, from the best source that has any."""
+    found: defaultdict[int, defaultdict[int, list[Bar]]] = defaultdict(lambda: defaultdict(list))
+    for bar in bars:
+        found[bar.instrument_id][bar.source].append(bar)
+    return {instrument: by_source[min(by_source, key=_rank)] for instrument, by_source in found.items()}
+
+
+def _longer(interval: str, instruments: Mapping[int, int], now: datetime) -> dict[int, tuple[int, list[int]]]:
+    """Bars of several minutes, by the clock: whether all that they are made of is final shows when they are read."""
+    step_us = INTERVALS[interval]
+    until_us = store.to_us(now) - int(settings.SIGNAL_SETTLE_S * 1e6)
+    last_us = until_us - until_us % step_us - step_us
+    times = range(last_us, store.to_us(now) - int(max_age_s(interval) * 1e6) - step_us, -step_us)[::-1]
+    if not times:
+        return {}
+    asked = _asked(interval, instruments)
+    open_ids = [i for i in instruments if asked.get(i, -1) < last_us]
+    if not open_ids:
+        return {}
+    start, end = store.to_datetime(times[0]), store.to_datetime(last_us + step_us)
+    by_source: defaultdict[int, list[int]] = defaultdict(list)
+    for instrument, source in store.sources_with_bars(open_ids, interval, start, end):
+        by_source[instrument].append(source)
+    return {
+        i: (min(sources, key=_rank), [time_us for time_us in times if time_us > asked.get(i, -1)])
+        for i, sources in by_source.items()
+    }
+
+
+def _rank(source: int) -> int:
+    return source_rank(SOURCE_NAMES[source])
+
+
+def _asked(interval: str, instrument_ids: Collection[int]) -> dict[int, int]:
+    """Each instrument's bar that strategies were asked about last, by its beginning."""
+    rows = Evaluated.objects.filter(interval=interval, instrument_id__in=list(instrument_ids))
+    return {i: store.to_us(time) for i, time in rows.values_list("instrument_id", "time")}
