@@ -50,7 +50,7 @@ def every(seconds: float, task: str, *args: Any, name: str = "", queue: str | No
 
 
 def _closing(task: str, interval: str, least_s: float) -> Entry:
-    """What looks at bars of this interval when they have closed: a dozen times while one lasts, at least each minute."""
+    """What looks at bars that have closed: a dozen times while one lasts, and at least each minute."""
     return every(max(least_s, min(60.0, INTERVALS[interval] / 12e6)), task, interval, name=f"{task} {interval}")
 
 

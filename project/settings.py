@@ -856,6 +856,7 @@ SPECTACULAR_SETTINGS = {
         "BookStatus": ["syncing", "live", "stale"],
         "TradeSide": "portfolio.models.Order.Side",
         "ImportStatus": "portfolio.models.ImportBatch.Status",
+        "FindingKind": "signals.models.Finding.Kind",
     },
 }
 

@@ -5,24 +5,30 @@ from typing import Any, Final
 from django import forms
 from django.contrib import admin, messages
 from django.core.validators import URLValidator
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from signals import attempts, news
 from signals.models import (
+    Alert,
     ArticleInstrument,
     Delivery,
     Destination,
     Digest,
+    Finding,
+    Firing,
     NewsArticle,
     NewsFeed,
     Notification,
     NotificationPreferences,
     Signal,
+    SignalOutcome,
     SignalSubscription,
+    StrategyFile,
 )
-from signals.tasks import poll_news
+from signals.tasks import check_strategy_files, poll_news
 from worker.records import MadeByCode, Record
 
 # A test is waited for.
@@ -211,3 +217,55 @@ class DeliveryAdmin(Record, admin.ModelAdmin):
         """Those that were given up; others stay as they are."""
         hits = sum(attempts.again(row, timezone.now()) for row in rows)
         self.message_user(request, f"{hits} deliveries are sent again.")
+
+
+@admin.register(StrategyFile)
+class StrategyFileAdmin(Record, admin.ModelAdmin):
+    """What came of looking at the files; they are written in STRATEGY_DIR."""
+
+    list_display = ["path", "status", "message", "failures", "failed_at", "checked_at"]
+    list_filter = ["status"]
+    search_fields = ["path", "message"]
+    actions = ["check_again"]
+
+    def has_check_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("signals.change_strategyfile")
+
+    @admin.action(description="Check again", permissions=["check"])
+    def check_again(self, request: HttpRequest, rows: QuerySet[StrategyFile]) -> None:
+        """As if they had changed; nobody asks them meanwhile."""
+        count = rows.update(digest="")
+        transaction.on_commit(check_strategy_files.delay)
+        self.message_user(request, f"{count} files are looked at.")
+
+
+@admin.register(SignalOutcome)
+class SignalOutcomeAdmin(ReadOnly):
+    list_display = ["signal", "result", "reason", "at", "return_percent", "return_r", "bars_held"]
+    list_filter = ["result", "signal__strategy"]
+    list_select_related = ["signal__instrument"]
+    search_fields = ["signal__instrument__symbol"]
+
+
+@admin.register(Finding)
+class FindingAdmin(ReadOnly):
+    list_display = ["instrument", "interval", "time", "kind", "name", "direction", "confidence"]
+    list_filter = ["kind", "interval", "direction"]
+    list_select_related = ["instrument"]
+    search_fields = ["instrument__symbol", "name"]
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnly):
+    list_display = ["id", "user", "name", "instrument", "mode", "status", "generation", "last_fired_at"]
+    list_filter = ["status", "mode", "priority"]
+    list_select_related = ["user", "instrument"]
+    search_fields = ["name", "user__username", "instrument__symbol"]
+
+
+@admin.register(Firing)
+class FiringAdmin(ReadOnly):
+    list_display = ["id", "alert", "generation", "reason", "at", "recorded_at", "late_s", "gapped"]
+    list_filter = ["gapped"]
+    list_select_related = ["alert"]
+    search_fields = ["alert__name", "reason"]

@@ -44,10 +44,11 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float
 
 
-def anomalies(candles: Candles, measure: Measure | None = None) -> list[Anomaly]:
-    """Those of all bars that have `window` bars (for a move: one more) before them, oldest first."""
+def anomalies(candles: Candles, measure: Measure | None = None, first: int = 0) -> list[Anomaly]:
+    """Those of all bars, from the bar `first` on, that have `window` bars (for a move: one more) before them, oldest
+    first."""
     measure = measure or Measure()
-    found = [*_spikes(candles, measure), *_surges(candles, measure)]
+    found = [*_spikes(candles, measure, first), *_surges(candles, measure, first)]
     return sorted(found, key=lambda one: (one.time_us, one.kind))
 
 
@@ -64,11 +65,11 @@ def robust_z(value: float, before: np.ndarray) -> float:
     return 0.0 if away == 0 else float(np.copysign(np.inf, away))
 
 
-def _spikes(candles: Candles, measure: Measure) -> list[Anomaly]:
+def _spikes(candles: Candles, measure: Measure, first: int) -> list[Anomaly]:
     moves = np.full(len(candles), np.nan)
     moves[1:] = np.diff(np.log(candles.close))
     found = []
-    for at in range(measure.window + 1, len(candles)):
+    for at in range(max(first, measure.window + 1), len(candles)):
         percent = 100 * float(np.expm1(moves[at]))
         if abs(percent) < measure.least_percent:
             continue
@@ -78,12 +79,12 @@ def _spikes(candles: Candles, measure: Measure) -> list[Anomaly]:
     return found
 
 
-def _surges(candles: Candles, measure: Measure) -> list[Anomaly]:
+def _surges(candles: Candles, measure: Measure, first: int) -> list[Anomaly]:
     """Only upward: that nothing was traded is no surge. In logarithms, as volumes are skewed."""
     with np.errstate(divide="ignore"):
         logs = np.where(candles.volume > 0, np.log(candles.volume), np.nan)
     found = []
-    for at in range(measure.window, len(candles)):
+    for at in range(max(first, measure.window), len(candles)):
         before = logs[at - measure.window : at]
         z = robust_z(float(logs[at]), before)
         if z >= measure.threshold:

@@ -72,11 +72,12 @@ def _score_one(signal: Signal, bars: Sequence[Bar], known_us: int, splits_us: Se
     if signal.status == Signal.Status.SUPERSEDED:
         return _record(signal, now, result=SignalOutcome.Result.SKIPPED, reason=SUPERSEDED, at=signal.status_at or now)
     called = _called(signal)
-    split_us = next((time_us for time_us in splits if called.at_us <= time_us < called.expires_us), None)
-    before = bars if split_us is None else [bar for bar in bars if bar.time_us < split_us]
-    scored = scoring.score(
-        called, before, known_us if split_us is None else split_us, lambda bar: _minutes(signal, bar)
-    )
+    split_us = next((time_us for time_us in splits_us if called.at_us <= time_us < called.expires_us), None)
+    if split_us is not None:
+        # What was touched before it counts; nothing after it can be compared.
+        bars = [bar for bar in bars if bar.time_us + INTERVALS[bar.interval] <= split_us]
+        known_us = min(known_us, split_us)
+    scored = scoring.score(called, bars, known_us, lambda bar: _minutes(signal, bar))
     if scored is not None:
         return _record(signal, now, **_columns(scored), source=_source(bars))
     if split_us is not None:

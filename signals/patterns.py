@@ -81,8 +81,8 @@ def candlestick_names() -> list[str]:
     return [name.removeprefix("CDL").lower() for name in groups["Pattern Recognition"]]
 
 
-def candlesticks(candles: Candles, names: Iterable[str] | None = None) -> list[Figure]:
-    """Those that end at some bar, oldest first. Confidence: 50, or 100 where TA-Lib counts a bar of confirmation.
+def candlesticks(candles: Candles, names: Iterable[str] | None = None, first: int = 0) -> list[Figure]:
+    """Those that end at the bar `first` or later, oldest first. Confidence: 50, or 100 where TA-Lib counts a bar of confirmation.
 
     Raises UnknownPattern.
     """
@@ -94,7 +94,7 @@ def candlesticks(candles: Candles, names: Iterable[str] | None = None) -> list[F
         if name not in known:
             raise UnknownPattern(f"There is no candlestick “{name}”.")
         told = getattr(talib, f"CDL{name.upper()}")(*prices)
-        found += [_candlestick(candles, name, int(at), int(told[at])) for at in np.flatnonzero(told)]
+        found += [_candlestick(candles, name, int(at), int(told[at])) for at in np.flatnonzero(told[first:]) + first]
     return sorted(found, key=lambda figure: (figure.time_us, figure.name))
 
 
@@ -112,21 +112,35 @@ def _candlestick(candles: Candles, name: str, at: int, told: int) -> Figure:
 # --- Chart patterns -------------------------------------------------------------------------------------------
 
 
-def figures(candles: Candles, shape: Shape | None = None, names: Iterable[str] | None = None) -> list[Figure]:
-    """Chart patterns that a close has confirmed, oldest first, each once. Raises UnknownPattern."""
+def figures(
+    candles: Candles, shape: Shape | None = None, names: Iterable[str] | None = None, first: int = 0
+) -> list[Figure]:
+    """Chart patterns that a close has confirmed, oldest first, each once. Raises UnknownPattern.
+
+    first: those confirmed at this bar or later, at little more than their cost alone.
+    """
     shape, wanted = shape or Shape(), list(FIGURES) if names is None else list(names)
     for name in wanted:
         if name not in FIGURES:
             raise UnknownPattern(f"There is no chart pattern “{name}”, only {', '.join(FIGURES)}.")
+    found = _figures(candles, shape, wanted, first)
+    if first and found:
+        # One of them may have been confirmed before, and fallen back since.
+        told_before = {(figure.name, figure.points) for figure in _figures(candles.until(first), shape, wanted, 0)}
+        found = [figure for figure in found if (figure.name, figure.points) not in told_before]
+    return sorted(found, key=lambda figure: (figure.time_us, figure.name))
+
+
+def _figures(candles: Candles, shape: Shape, names: Sequence[str], first: int) -> list[Figure]:
     view = _View(candles, shape)
     found: dict[tuple[str, tuple[tuple[int, float], ...]], Figure] = {}
     for at in range(len(candles)):
         view.come_to(at)
-        for name in wanted:
+        for name in names if at >= first else ():
             figure = FIGURES[name](view)
             if figure is not None:
                 found.setdefault((figure.name, figure.points), figure)
-    return sorted(found.values(), key=lambda figure: (figure.time_us, figure.name))
+    return list(found.values())
 
 
 class _View:

@@ -58,7 +58,7 @@ class HitRate(msgspec.Struct, frozen=True):
 
 
 def cards(signals: QuerySet[Signal], by_symbol: bool = False) -> list[dict[str, Any]]:
-    """A row for each key of a strategy (and instrument), those with the most outcomes first, each with its strengths."""
+    """A row for each key of a strategy (and instrument), the most outcomes first; within each, its strengths."""
     outcomes = SignalOutcome.objects.filter(signal__in=signals)
     names = ["signal__strategy", "signal__strategy_key", "signal__interval"]
     names += ["signal__instrument__symbol"] if by_symbol else []

@@ -1,12 +1,21 @@
 from django.urls import path
 
-from signals.views import deliveries, indicators, news, notifications, preferences, signals
+from signals.views import alerts, deliveries, findings, indicators, news, notifications, outcomes, preferences, signals
 
 urlpatterns = [
+    path("alerts/", alerts.Alerts.as_view()),
+    path("alerts/<int:alert_id>/", alerts.OneAlert.as_view()),
+    path("alerts/<int:alert_id>/snooze/", alerts.Snooze.as_view()),
+    path("alerts/<int:alert_id>/rearm/", alerts.Rearm.as_view()),
+    path("alerts/<int:alert_id>/firings/", alerts.Firings.as_view()),
     path("indicators/", indicators.Indicators.as_view()),
     path("market/<str:symbol>/indicators/", indicators.Readings.as_view()),
     path("market/<str:symbol>/sentiment/", news.InstrumentSentiment.as_view()),
     path("news/", news.News.as_view()),
+    path("findings/", findings.Findings.as_view()),
+    path("market/<str:symbol>/patterns/", findings.Patterns.as_view()),
+    path("strategies/scorecards/", outcomes.Scorecards.as_view()),
+    path("signals/<int:signal_id>/outcome/", outcomes.Outcome.as_view()),
     path("signals/", signals.Signals.as_view()),
     path("notifications/", notifications.Notifications.as_view()),
     path("notifications/preferences/", preferences.Preferences.as_view()),
