@@ -11,8 +11,7 @@ from streaming import actions
 from streaming import topics as streaming_topics
 from streaming.actions import ActionRefused
 from streaming.models import Event
-
-from .test_evaluation import NOW, UP
+from tests.signals.test_evaluation import NOW, UP
 
 HELLO = Telling(title="Hello", message="World", notification_type="info", dedupe_key="hello")
 SIGNALS, NOTIFICATIONS = (streaming_topics.registry[name] for name in ("signals", "notifications"))
@@ -77,6 +76,149 @@ def test_over_http_they_are_listed_and_read(alice, client):
     body = {"notification_ids": [row["notification_id"] for row in reversed(rest)]}
     assert client.post("/api/notifications/", body, content_type="application/json").json() == body
     assert client.get("/api/notifications/?unread=true").json() == {"results": [], "next": None}
+
+
+def patch(client, path, body, method="patch"):
+    return getattr(client, method)(f"/api/notifications/{path}", body, content_type="application/json")
+
+
+@pytest.fixture
+def told(alice):
+    """Told to alice: an alert on each of two symbols, and something critical."""
+    tellings = [
+        Telling(title="Rose", message="", notification_type="alert", dedupe_key="1", data={"symbol": "BTC-USD"}),
+        Telling(title="Fell", message="", notification_type="alert", dedupe_key="2", data={"symbol": "ETH-USD"}),
+        Telling(title="Broke", message="", notification_type="system", dedupe_key="3", priority="critical"),
+    ]
+    return [notifications.tell([alice.pk], one)[0] for one in tellings]
+
+
+@pytest.mark.parametrize(
+    ("query", "titles"),
+    [
+        ("", ["Broke", "Fell", "Rose"]),
+        ("type=alert", ["Fell", "Rose"]),
+        ("type=alert,system", ["Broke", "Fell", "Rose"]),
+        ("priority=critical", ["Broke"]),
+        ("priority=NORMAL,low", ["Fell", "Rose"]),
+        ("min_priority=high", ["Broke"]),
+        ("min_priority=high&priority=low", []),
+        ("group=alert:BTC-USD", ["Rose"]),
+        ("since=2000-01-01T00:00:00Z", ["Broke", "Fell", "Rose"]),
+        ("since=2100-01-01T00:00:00Z", []),
+        ("unread=false", []),
+        ("unread=1&type=alert", ["Fell", "Rose"]),
+        ("archived=true", []),
+        ("limit=1", ["Broke"]),
+    ],
+)
+def test_the_list_is_filtered(told, alice, client, query, titles):
+    client.force_login(alice)
+    answer = client.get(f"/api/notifications/?{query}").json()
+    assert [row["title"] for row in answer["results"]] == titles
+    assert bool(answer["next"]) == (query == "limit=1")
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("unread=perhaps", "unread"),
+        ("priority=urgent", "priority"),
+        ("min_priority=1", "min_priority"),
+        ("since=yesterday", "since"),
+        ("type=%00", "type"),
+        ("group=", "group"),
+    ],
+)
+def test_a_filter_that_means_nothing_is_refused(alice, client, query, field):
+    client.force_login(alice)
+    answer = client.get(f"/api/notifications/?{query}")
+    assert (answer.status_code, list(answer.json())) == (400, [field])
+
+
+def test_what_is_put_away_is_read_and_stays_a_record(told, alice, client):
+    client.force_login(alice)
+    rose, fell, _ = told
+    assert client.delete(f"/api/notifications/{rose.public_id}/").status_code == 204
+    assert patch(client, f"{fell.public_id}/", {"archived": True}).json()["read"] is True
+    assert [row["title"] for row in client.get("/api/notifications/").json()["results"]] == ["Broke"]
+    away = client.get("/api/notifications/?archived=true").json()["results"]
+    assert [row["title"] for row in away] == ["Fell", "Rose"]
+    assert events_of(alice)[3:] == [("read", {"notification_ids": [one.public_id]}) for one in (rose, fell)]
+    assert patch(client, f"{fell.public_id}/", {"archived": False}).json()["archived"] is False
+    assert client.get(f"/api/notifications/{fell.public_id}/").json()["read"] is True
+
+
+def test_all_are_read_at_once_or_up_to_what_was_seen(told, alice, bob, client, monkeypatch):
+    monkeypatch.setattr(notifications, "READ_IDS_MAX", 2)
+    client.force_login(alice)
+    rose, fell, broke = told
+    assert client.get("/api/notifications/unread/").json() == {
+        "unread": 3, "by_priority": {"low": 0, "normal": 2, "high": 0, "critical": 1},
+    }  # fmt: skip
+    assert patch(client, "read-all/", {"up_to": fell.public_id}, "post").json() == {"read": 2}
+    assert client.get("/api/notifications/unread/").json()["unread"] == 1
+    Notification.objects.update(read=False)
+    assert patch(client, "read-all/", {}, "post").json() == {"read": 3}
+    assert patch(client, "read-all/", {}, "post").json() == {"read": 0}
+    read = [data["notification_ids"] for type_, data in events_of(alice)[3:] if type_ == "read"]
+    ids = [rose.public_id, fell.public_id, broke.public_id]
+    assert read == [ids[:2], ids[:2], ids[2:]]
+    client.force_login(bob)
+    assert patch(client, "read-all/", {"up_to": rose.public_id}, "post").json() == {
+        "up_to": ["There is no such notification."]
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body"),
+    [
+        ("", "post", {"notification_ids": "7"}),
+        ("", "post", {"notification_ids": ["x" * 65]}),
+        ("", "post", {"notification_ids": ["1"] * 1001}),
+        ("", "post", {"notification_ids": ["a\0b"]}),
+        ("", "post", {}),
+        ("", "post", {"notification_ids": [], "all": True}),
+        ("", "post", []),
+        ("read-all/", "post", {"up_to": None}),
+        ("read-all/", "post", {"everything": True}),
+        ("ID/", "patch", {}),
+        ("ID/", "patch", {"read": "perhaps"}),
+        ("ID/", "patch", {"title": "Mine"}),
+    ],
+)
+def test_a_broken_call_is_refused(told, alice, client, path, method, body):
+    client.force_login(alice)
+    answer = patch(client, path.replace("ID", told[0].public_id), body, method)
+    assert (answer.status_code, type(answer.json())) == (400, dict)
+    assert not Notification.objects.filter(read=True).exists()
+
+
+@pytest.mark.parametrize("method", ["get", "patch", "delete"])
+@pytest.mark.parametrize("path", ["nothing/", "a%00b/"])
+def test_what_is_not_there_is_404(alice, client, method, path):
+    client.force_login(alice)
+    assert patch(client, path, {"read": True}, method).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["", "unread/", "preferences/"])
+def test_strangers_see_nothing(client, path, db):
+    assert client.get(f"/api/notifications/{path}").status_code in (401, 403)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"priority": "urgent"}, {"dedupe_key": "x" * 129}, {"notification_type": "x" * 33}, {"public_id": "x" * 65}],
+)
+def test_a_telling_that_no_row_can_hold_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"urgent|has more than"):
+        Telling(**{"title": "", "message": "", "notification_type": "info", "dedupe_key": "", **wrong})
+
+
+def test_a_title_that_is_too_long_is_cut(alice):
+    long = Telling(title="x" * 300, message="", notification_type="info", dedupe_key="long", data={"symbol": "S" * 200})
+    (row,) = notifications.tell([alice.pk], long)
+    assert (row.title, len(row.group_key)) == ("x" * 199 + "…", 128)
 
 
 def test_a_snapshot_is_the_newest_unread_ones_in_order(alice, settings):
