@@ -8,7 +8,7 @@ import pytest
 from ingestion.models import Instrument
 from portfolio import sharing
 from portfolio.models import Portfolio
-from signals.notifications import Telling, tell
+from signals.notifications import Telling, mark_all_read, tell
 from streaming.publish import publish
 from tests.streaming.topics import in_thread, message
 
@@ -140,6 +140,33 @@ async def test_notifications_flat_and_read_everywhere(dial: Any, alice: Any, bob
     assert (await core.hear_until("read"))["data"]["notification_ids"] == [unread["notification_id"]]
     assert await his.silent()
     assert row.user_id == alice.pk
+
+
+async def test_who_was_away_gets_what_was_told_meanwhile_once_and_reads_it_on_every_tab(dial: Any, alice: Any) -> None:
+    early = await dial(user=alice)
+    await early.say("subscribe", {"topics": ["notifications"]})
+    since = (await early.hear_until("subscribed"))["data"]["topics"]["notifications"]
+    await early.socket.close()
+    for title in ("one", "two", "two", "three"):
+        await in_thread(tell, [alice.pk], telling(title))
+
+    flat, core, other = await dial("notifications/", user=alice), await dial(user=alice), await dial(user=alice)
+    asked = {"topics": ["notifications"], "since": {"notifications": {k: since[k] for k in ("epoch", "seq")}}}
+    for tab in (core, other):
+        await tab.say("subscribe", asked)
+        assert (await tab.hear())["data"]["topics"]["notifications"]["recovered"] is True
+        assert [(await tab.hear())["data"]["title"] for _ in range(3)] == ["one", "two", "three"]
+    assert [(await flat.hear())["title"] for _ in range(3)] == ["one", "two", "three"]
+
+    ids = await in_thread(mark_all_read, alice.pk)
+
+    for tab in (core, other):
+        assert (await tab.hear())["data"] == {"notification_ids": ids}
+        assert await tab.silent()
+    assert len(ids) == 3
+    late = await dial("notifications/", user=alice)
+    await in_thread(tell, [alice.pk], telling("four"))
+    assert (await late.hear())["title"] == "four", "what was read on another tab does not come again"
 
 
 async def test_marking_as_read_needs_a_user_and_marks_only_ones_own(dial: Any, alice: Any, bob: Any) -> None:
