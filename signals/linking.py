@@ -86,9 +86,7 @@ class Index:
     A subject is what a text speaks of: `BTC` for all pairs with that base, one instrument otherwise.
     """
 
-    def __init__(
-        self, known: Iterable[Known], asset_aliases: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, known: Iterable[Known], asset_aliases: Mapping[str, str] | None = None) -> None:
         self._instruments: dict[str, list[int]] = {}
         self._exchanges: dict[str, str] = {}
         self._tickers: dict[str, str] = {}
@@ -96,6 +94,7 @@ class Index:
         self._names: dict[str, list[Name]] = {}
         for one in sorted(known, key=lambda one: (not one.followed, one.symbol)):
             self._add(one)
+        self._known_exchanges = ordinary.EXCHANGES | set(self._exchanges.values()) - {""}
         for other, usual in (asset_aliases or {}).items():
             if usual in self._tickers:
                 self._tickers.setdefault(other, self._tickers[usual])
@@ -136,10 +135,7 @@ class Index:
 
     def _call(self, name: str, subject: str) -> None:
         words = tuple(_folded(word) for word in _TOKEN.findall(name))
-        if not words or (
-            len(words) == 1
-            and (len(words[0]) < TICKER_MIN_CHARS or words[0] in ordinary.NEVER)
-        ):
+        if not words or (len(words) == 1 and (len(words[0]) < TICKER_MIN_CHARS or words[0] in ordinary.NEVER)):
             return
         cautious = len(words) == 1 and words[0] in ordinary.WORDS
         called = self._names.setdefault(words[0], [])
@@ -171,21 +167,13 @@ class Index:
         for subject, (sure, how) in found.items():
             for instrument in self._instruments.get(subject, ()):
                 link = Link(instrument, how, round(sure * share, 4))
-                links[instrument] = max(
-                    links.get(instrument, link), link, key=lambda one: one.confidence
-                )
+                links[instrument] = max(links.get(instrument, link), link, key=lambda one: one.confidence)
         for instrument in related:
             link = Link(instrument, RELATED, WORTH[RELATED])
-            links[instrument] = max(
-                links.get(instrument, link), link, key=lambda one: one.confidence
-            )
-        return sorted(
-            links.values(), key=lambda one: (-one.confidence, one.instrument)
-        )[:LINKS_MAX]
+            links[instrument] = max(links.get(instrument, link), link, key=lambda one: one.confidence)
+        return sorted(links.values(), key=lambda one: (-one.confidence, one.instrument))[:LINKS_MAX]
 
-    def _evidence(
-        self, text: str, context: "_Context"
-    ) -> Iterable[tuple[str, str, float]]:
+    def _evidence(self, text: str, context: "_Context") -> Iterable[tuple[str, str, float]]:
         for match in _CASHTAG.finditer(text):
             if subject := self._tickers.get(match[1].upper()):
                 yield subject, CASHTAG, WORTH[CASHTAG]
@@ -198,28 +186,24 @@ class Index:
         for match in _PARENTHESES.finditer(text):
             if (subject := self._tickers.get(match[1])) and _is_symbolic(match[1]):
                 yield subject, SYMBOL, PARENTHESES
-        yield from self._spoken(text, context)
+        # A symbol on an exchange was judged with it: alone it would be another company's as well.
+        yield from self._spoken(_EXCHANGE.sub(self._rest, text), context)
+
+    def _rest(self, match: re.Match[str]) -> str:
+        return " " if match[1].upper() in self._known_exchanges else match[0]
 
     def _listed(self, exchange: str, ticker: str) -> str | None:
         """Whoever has this symbol on this exchange: the same symbol on another one is another company's."""
         if pair := self._pairs.get(ticker):
             return pair
         subject = self._tickers.get(ticker)
-        if subject is None or exchange not in ordinary.EXCHANGES | set(
-            self._exchanges.values()
-        ):
+        if subject is None or exchange not in self._known_exchanges:
             return None
         listed = self._exchanges.get(subject, "")
         same = ordinary.EXCHANGE_ALIASES
-        return (
-            subject
-            if not listed or same.get(listed, listed) == same.get(exchange, exchange)
-            else None
-        )
+        return subject if not listed or same.get(listed, listed) == same.get(exchange, exchange) else None
 
-    def _spoken(
-        self, text: str, context: "_Context"
-    ) -> Iterable[tuple[str, str, float]]:
+    def _spoken(self, text: str, context: "_Context") -> Iterable[tuple[str, str, float]]:
         """Names and bare symbols, word by word; the longest name first, and no word is used twice."""
         tokens = [match[0] for match in _TOKEN.finditer(text)]
         folded = [_folded(token) for token in tokens]
@@ -227,20 +211,14 @@ class Index:
         at = 0
         while at < len(tokens):
             name = self._name_at(folded, at)
-            if name is not None and self._is_meant(
-                name, tokens, folded, at, context, shouting
-            ):
+            if name is not None and self._is_meant(name, tokens, folded, at, context, shouting):
                 yield name.subject, NAME, DOUBTFUL if name.cautious else WORTH[NAME]
                 at += len(name.words)
                 continue
             token = tokens[at].removesuffix("'s").removesuffix("’s")
             if subject := self._pairs.get(token):
                 yield subject, SYMBOL, PAIR
-            elif (
-                not shouting
-                and (subject := self._tickers.get(token))
-                and _is_ticker(token, context)
-            ):
+            elif not shouting and (subject := self._tickers.get(token)) and _is_ticker(token, subject, context):
                 yield subject, SYMBOL, WORTH[SYMBOL]
             at += 1
 
@@ -261,16 +239,8 @@ class Index:
     ) -> bool:
         """Whether the words name the subject here. Names are written with a capital; coins' often aren't."""
         if not name.cautious:
-            return (
-                tokens[at][0].isupper()
-                or tokens[at][0].isdigit()
-                or not name.subject.startswith("#")
-            )
-        if (
-            not tokens[at][0].isupper()
-            or shouting
-            or context.words & ordinary.NOT_WITH.get(name.words[0], frozenset())
-        ):
+            return tokens[at][0].isupper() or tokens[at][0].isdigit() or not name.subject.startswith("#")
+        if not tokens[at][0].isupper() or shouting or context.words & ordinary.NOT_WITH.get(name.words[0], frozenset()):
             return False
         following = folded[at + 1] if at + 1 < len(folded) else ""
         if name.subject.startswith("#"):
@@ -295,16 +265,11 @@ class _Context(NamedTuple):
         )
 
 
-def _is_ticker(token: str, context: _Context) -> bool:
+def _is_ticker(token: str, subject: str, context: _Context) -> bool:
     """Whether a bare word in capitals is a symbol here."""
     if not _is_symbolic(token):
         return False
-    return (
-        len(token) > TICKER_MIN_CHARS
-        or token in ordinary.COINS
-        or context.is_business
-        or context.is_crypto
-    )
+    return len(token) > TICKER_MIN_CHARS or subject in ordinary.COINS or context.is_business or context.is_crypto
 
 
 def _is_symbolic(token: str) -> bool:
@@ -341,9 +306,5 @@ def company_names(name: str) -> tuple[str, ...]:
         bare = shorter
     loose = _LOOSE.sub("", bare)
     # "Equity Group" is no company called "Equity".
-    with_loose = (
-        (loose,)
-        if loose != bare and loose.casefold() not in ordinary.WORDS | ordinary.NEVER
-        else ()
-    )
+    with_loose = (loose,) if loose != bare and loose.casefold() not in ordinary.WORDS | ordinary.NEVER else ()
     return (bare, *with_loose) if bare else ()

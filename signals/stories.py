@@ -2,7 +2,7 @@
 
 The same address, but for what only counts clicks; the same headline within a time; a headline that says the same in
 nearly the same words; or the same text below another headline, as agencies' reports have. Figures decide: what differs
-in a number is another story, and so is what differs in a word that isn't merely another form or more words.
+in a number is another story, and so is what has another word in place of one, not merely another form of it, or more.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ SHINGLE: Final = 3
 COMMON: Final = 200
 
 _TRACKING: Final = re.compile(
-    r"utm_.*|fbclid|gclid|dclid|msclkid|yclid|igshid|mc_[ce]id|_ga|cmpid?|cid|icid|ncid|ocid|sr_share|guce.*|guccounter"
+    r"utm_.*|fbclid|gclid|dclid|msclkid|yclid|igshid|mc_[ce]id|_ga|cmpid?|icid|ncid|ocid|sr_share|guce.*|guccounter"
     r"|\.?tsrc|ref|ref_src|ref_url|referrer|smid|smtyp|xtor|at_(?:medium|campaign)|feature|taid|src|partner|soc_.*|rss"
 )
 _WORD: Final = re.compile(r"[^\W_]+(?:[.,'’%][^\W_]+)*%?")
@@ -40,8 +40,9 @@ _STOP: Final = {
     "was", "were", "be", "been", "it", "its", "that", "this", "after", "amid", "over", "into", "than", "has", "have",
     "had", "will", "says", "said", "say", "per", "via",
 }  # fmt: skip
+# By their stems.
 _DENIALS: Final = {
-    "not", "no", "never", "without", "despite", "denies", "deny", "denied", "fails", "fail", "failed", "halts", "halt",
+    "not", "no", "never", "without", "despite", "den", "deny", "deni", "fail", "halt",
 }  # fmt: skip
 
 
@@ -60,22 +61,12 @@ def canonical_url(url: str) -> str:
         )
     except ValueError:
         return ""
-    if (
-        scheme not in ("http", "https")
-        or not host
-        or any(sign <= " " for sign in url.strip())
-    ):
+    if scheme not in ("http", "https") or not host or any(sign <= " " for sign in url.strip()):
         return ""
     if port is not None and port != {"http": 80, "https": 443}[scheme]:
         host = f"{host}:{port}"
-    kept = [
-        pair
-        for pair in parse_qsl(parts.query, keep_blank_values=True)
-        if not _TRACKING.fullmatch(pair[0].lower())
-    ]
-    found = urlunsplit(
-        (scheme, host, parts.path.rstrip("/"), urlencode(sorted(kept)), "")
-    )
+    kept = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.fullmatch(pair[0].lower())]
+    found = urlunsplit((scheme, host, parts.path.rstrip("/"), urlencode(sorted(kept)), ""))
     return found if len(found) <= URL_MAX_CHARS else ""
 
 
@@ -88,16 +79,12 @@ def url_hash(canonical: str) -> str:
     parts = urlsplit(canonical)
     if parts.path in ("", "/") and not parts.query:
         return ""
-    return digest(
-        parts.netloc.removeprefix("www.").removeprefix("m."), parts.path, parts.query
-    )
+    return digest(parts.netloc.removeprefix("www.").removeprefix("m."), parts.path, parts.query)
 
 
 def digest(*parts: str) -> str:
     """32 characters that stand for the parts."""
-    return hashlib.blake2b(
-        "\0".join(parts).encode("utf-8", "replace"), digest_size=16
-    ).hexdigest()
+    return hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
 def words_of(headline: str) -> tuple[str, ...]:
@@ -107,11 +94,7 @@ def words_of(headline: str) -> tuple[str, ...]:
     ('apple', 'beats', 'estimates', 'shares', 'up', '5%')
     """
     text = _AFTER.sub("", _BEFORE.sub("", headline.casefold().strip()))
-    return tuple(
-        word.replace("’", "'").removesuffix("'s")
-        for word in _WORD.findall(text)
-        if word not in _STOP
-    )
+    return tuple(word.replace("’", "'").removesuffix("'s") for word in _WORD.findall(text) if word not in _STOP)
 
 
 def headline_hash(headline: str) -> str:
@@ -153,26 +136,16 @@ class Stories:
         alike: list[tuple[float, int]] = []
         if len(new.words) >= WORDS_MIN:
             told = self._sharing(new.words, self._with_word, at_us)
-            alike = [
-                (_alike(new.words, one.words), -one.id)
-                for one in told
-                if _same_headline(new, one)
-            ]
+            alike = [(_alike(new.words, one.words), -one.id) for one in told if _same_headline(new, one)]
         if not alike and len(new.shingles) >= SUMMARY_MIN_SHINGLES:
             told = self._sharing(new.shingles, self._with_shingle, at_us)
             found = [(_alike(new.shingles, one.shingles), -one.id) for one in told]
             alike = [pair for pair in found if pair[0] >= SUMMARY_ALIKE]
         return -max(alike)[1] if alike else None
 
-    def _sharing(
-        self, parts: Collection[Any], index: Mapping[Any, set[int]], at_us: int
-    ) -> list[Told]:
+    def _sharing(self, parts: Collection[Any], index: Mapping[Any, set[int]], at_us: int) -> list[Told]:
         """The stories of about that time with at least half of these parts, but for parts that many have."""
-        rare = [
-            index[part]
-            for part in parts
-            if len(index.get(part, ())) <= COMMON and part in index
-        ]
+        rare = [index[part] for part in parts if len(index.get(part, ())) <= COMMON and part in index]
         counts = Counter(story for stories in rare for story in stories)
         least = max(1, len(parts) // 2 - (len(parts) - len(rare)))
         found = (self._told[story] for story, count in counts.items() if count >= least)
@@ -188,11 +161,9 @@ class Stories:
 
 
 def _told(story: int, at_us: int, headline: str, summary: str) -> Told:
-    words = words_of(headline)
+    words = [_stem(word) for word in words_of(headline)]
     text = [word.casefold() for word in _WORD.findall(summary)]
-    shingles = frozenset(
-        tuple(text[at : at + SHINGLE]) for at in range(len(text) - SHINGLE + 1)
-    )
+    shingles = frozenset(tuple(text[at : at + SHINGLE]) for at in range(len(text) - SHINGLE + 1))
     return Told(
         story,
         at_us,
@@ -208,21 +179,11 @@ def _is_figure(word: str) -> bool:
 
 def _same_headline(new: Told, old: Told) -> bool:
     """Nearly the same words, and what one of them lacks is not what makes it another story."""
-    if (
-        new.figures != old.figures
-        or len(old.words) < WORDS_MIN
-        or _alike(new.words, old.words) < HEADLINE_ALIKE
-    ):
+    if new.figures != old.figures or len(old.words) < WORDS_MIN or _alike(new.words, old.words) < HEADLINE_ALIKE:
         return False
     here, there = new.words - old.words, old.words - new.words
-    if (here | there) & _DENIALS:
-        return False
-    # One says more than the other, or each has a word in another form.
-    return (
-        not here
-        or not there
-        or {_stem(word) for word in here} == {_stem(word) for word in there}
-    )
+    # One says more than the other, and doesn't deny it.
+    return not (here and there) and not (here | there) & _DENIALS
 
 
 def _alike(one: frozenset[Any], other: frozenset[Any]) -> float:
@@ -231,7 +192,7 @@ def _alike(one: frozenset[Any], other: frozenset[Any]) -> float:
 
 
 def _stem(word: str) -> str:
-    """Near enough: `rises` and `rise`, `surged` and `surges`."""
+    """What forms of a word have in common, near enough: `rises` and `rise`, `surged` and `surges`."""
     for ending in ("ing", "ies", "ed", "es", "s", "e", "d"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]

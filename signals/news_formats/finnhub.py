@@ -108,6 +108,4 @@ def _symbols(related: str) -> tuple[str, ...]:
     ('AAPL', 'MSFT')
     """
     names = (name.strip().upper() for name in related.split(","))
-    return tuple(dict.fromkeys(name for name in names if 0 < len(name) <= 64))[
-        :RELATED_MAX
-    ]
+    return tuple(dict.fromkeys(name for name in names if 0 < len(name) <= 64))[:RELATED_MAX]

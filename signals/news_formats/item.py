@@ -18,9 +18,7 @@ EARLIEST_US: Final = 946_684_800_000_000  # 2000-01-01
 FUTURE_MAX_US: Final = 600_000_000
 SHOWN_BYTES: Final = 200
 
-_DROPPED: Final = re.compile(
-    r"<(script|style)\b.*?(?:</\1\s*>|$)|<!--.*?(?:-->|$)", re.IGNORECASE | re.DOTALL
-)
+_DROPPED: Final = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|$)|<!--.*?(?:-->|$)", re.IGNORECASE | re.DOTALL)
 # Between these there is no space: <b>A</b>pple.
 _INLINE: Final = re.compile(
     r"</?(?:a|b|i|u|em|strong|span|font|mark|sub|sup|small)\b[^<>]*(?:>|$)",
@@ -28,9 +26,7 @@ _INLINE: Final = re.compile(
 )
 _TAG: Final = re.compile(r"<[a-z/!?][^<>]*(?:>|$)", re.IGNORECASE)
 # What is not seen but does things: controls, marks of direction, halves of surrogate pairs.
-_UNSEEN: Final = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
+_UNSEEN: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _UNESCAPED_TIMES: Final = 3
 
 
@@ -75,7 +71,8 @@ def plain(text: str | None, most: int) -> str:
     >>> plain("<p>AT&amp;T <b>r</b>aises</p><script>x()</script>&lt;i&gt;guidance&lt;/i&gt;", 100)
     'AT&T raises guidance'
     """
-    text = (text or "")[:RAW_MAX_CHARS]
+    # What is not seen goes first: it could hide in the middle of a tag.
+    text = _UNSEEN.sub("", (text or "")[:RAW_MAX_CHARS])
     for _ in range(_UNESCAPED_TIMES):
         bare = html.unescape(_TAG.sub(" ", _INLINE.sub("", _DROPPED.sub(" ", text))))
         if bare == text:
@@ -102,9 +99,7 @@ def named(provider_id: str) -> str:
     clean = _UNSEEN.sub("", provider_id)
     if clean == provider_id and 0 < len(clean) <= ID_MAX_CHARS:
         return clean
-    return hashlib.blake2b(
-        provider_id.encode("utf-8", "replace"), digest_size=16
-    ).hexdigest()
+    return hashlib.blake2b(provider_id.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
 def believed(published_us: int | None, received_us: int) -> int:
@@ -113,9 +108,6 @@ def believed(published_us: int | None, received_us: int) -> int:
     >>> believed(None, 1_700_000_000_000_000), believed(5, 1_700_000_000_000_000)
     (1700000000000000, 1700000000000000)
     """
-    if (
-        published_us is None
-        or not EARLIEST_US <= published_us <= received_us + FUTURE_MAX_US
-    ):
+    if published_us is None or not EARLIEST_US <= published_us <= received_us + FUTURE_MAX_US:
         return received_us
     return min(published_us, received_us)

@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
+from xml.sax import SAXException
 
 import feedparser
 
@@ -29,30 +30,24 @@ def read(body: bytes, url: str, headers: Mapping[str, str], most: int) -> Read:
 
     Raises Unreadable where it is no feed; of one that breaks off, what comes before.
     """
-    told = {"content-location": url} | {
-        name: headers[name] for name in ("content-type",) if name in headers
-    }
+    told = {"content-location": url} | {name: headers[name] for name in ("content-type",) if name in headers}
     try:
         # A stream: given bytes or a name, feedparser might open what it names.
-        found = feedparser.parse(
-            io.BytesIO(body), response_headers=told, sanitize_html=False
-        )
+        found = feedparser.parse(io.BytesIO(body), response_headers=told, sanitize_html=False)
     except Exception as error:  # a parser of anything meets anything; what it did not expect is no feed
         raise Unreadable(body, f"not a feed: {type(error).__name__}") from error
-    if not found.entries and (found.get("bozo") or not found.get("version")):
+    # feedparser also calls a feed broken whose type or encoding is told wrongly; only what cannot be parsed is.
+    is_broken = isinstance(found.get("bozo_exception"), SAXException)
+    if not found.entries and (is_broken or not found.get("version")):
         raise Unreadable(body, "not a feed")
-    title = plain(_text(found.feed.get("title")), SOURCE_MAX_CHARS) or (
-        urlsplit(url).hostname or ""
-    )
+    title = plain(_text(found.feed.get("title")), SOURCE_MAX_CHARS) or (urlsplit(url).hostname or "")
     entries = [_read_one(entry, title) for entry in found.entries[:most]]
     return Read([item for item in entries if item is not None], entries.count(None))
 
 
 def _read_one(entry: Any, feed_title: str) -> Item | None:
     summary = plain(_text(entry.get("summary")) or _content(entry), SUMMARY_MAX_CHARS)
-    headline = plain(_text(entry.get("title")), HEADLINE_MAX_CHARS) or shortened(
-        summary, _TITLE_OF_SUMMARY_CHARS
-    )
+    headline = plain(_text(entry.get("title")), HEADLINE_MAX_CHARS) or shortened(summary, _TITLE_OF_SUMMARY_CHARS)
     if not headline:
         return None
     url = _text(entry.get("link")).strip()
@@ -79,10 +74,8 @@ def _text(value: Any) -> str:
 
 
 def _time_us(entry: Any) -> int | None:
-    # Asked for `updated` where there is only `published`, feedparser warns; the order keeps it from that.
-    parsed = entry.get("published_parsed") or (
-        None if "published" in entry else entry.get("updated_parsed")
-    )
+    # By the dictionary's own `get`: feedparser's gives one for the other, and warns of it.
+    parsed = dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")
     try:
         return calendar.timegm(parsed) * 1_000_000 if parsed else None
     except (ValueError, OverflowError, TypeError):

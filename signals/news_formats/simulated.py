@@ -56,19 +56,10 @@ def items(
     subjects: in an order of their own. No subject of the category's kinds: no news.
     """
     known = [one for one in subjects if one.kind in CATEGORIES[category]]
-    return (
-        [
-            _item(seed, category, known, number, every_us)
-            for number in range(last, first - 1, -1)
-        ]
-        if known
-        else []
-    )
+    return [_item(seed, category, known, number, every_us) for number in range(last, first - 1, -1)] if known else []
 
 
-def _item(
-    seed: int, category: str, subjects: Sequence[Subject], number: int, every_us: int
-) -> Item:
+def _item(seed: int, category: str, subjects: Sequence[Subject], number: int, every_us: int) -> Item:
     drawn = named(seed, f"news {category} {number}")
     subject = subjects[drawn % len(subjects)]
     templates = _MERGERS if category == "merger" else _TEMPLATES

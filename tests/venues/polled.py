@@ -207,6 +207,9 @@ class FinnhubQuotes(Polled):
         self._asked_at: deque[float] = deque()
 
     def answer(self, path: str, arguments: dict[str, str], headers: dict[str, str]) -> Answer:
+        return self._refusal(headers) or self.data(path, arguments)
+
+    def _refusal(self, headers: dict[str, str]) -> Answer | None:
         if headers.get("x-finnhub-token") != self.key:
             return 401, {"error": "Please use an API key."}, {}
         now = self.now()
@@ -216,6 +219,9 @@ class FinnhubQuotes(Polled):
             self.violations.append("more than 60 requests in a minute")
             return 429, {"error": "API limit reached. Please try again later. Remaining Limit: 0"}, {}
         self._asked_at.append(now)
+        return None
+
+    def data(self, path: str, arguments: dict[str, str]) -> Answer:
         if path == "/stock/candle":
             return 403, {"error": "You don't have access to this resource."}, {}
         if path != "/quote":
