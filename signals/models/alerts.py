@@ -1,5 +1,6 @@
 """What users want to be told of, and when they were. `signals/alerts.py` writes both."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,17 +19,16 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         """The user's own."""
         return self.filter(user_id=user.pk) if user.is_authenticated and user.is_active else self.none()
 
-    def standing(self, now: datetime) -> "AlertQuerySet":
-        """With `standing`: the status as of now. A snooze and an expiry need nobody to note them."""
+    def in_status(self, statuses: Sequence[str], now: datetime) -> "AlertQuerySet":
+        """Those whose status as of now is one of these. A snooze and an expiry need nobody to note them."""
         armed = Q(status=Alert.Status.ARMED)
-        return self.annotate(
-            standing=Case(
-                When(armed & Q(expires_at__lte=now), then=Value(Alert.Status.EXPIRED)),
-                When(armed & Q(snoozed_until__gt=now), then=Value(Alert.Status.SNOOZED)),
-                default=F("status"),
-                output_field=models.CharField(),
-            )
+        standing = Case(
+            When(armed & Q(expires_at__lte=now), then=Value(Alert.Status.EXPIRED)),
+            When(armed & Q(snoozed_until__gt=now), then=Value(Alert.Status.SNOOZED)),
+            default=F("status"),
+            output_field=models.CharField(),
         )
+        return self.annotate(standing=standing).filter(standing__in=statuses)
 
     def judged(self) -> "AlertQuerySet":
         """Those that the follower judges: snoozed ones too, which only are not told."""
@@ -115,7 +115,7 @@ class Alert(models.Model):
         return self.name
 
     def status_at(self, now: datetime) -> str:
-        """As `standing` says."""
+        """As `in_status` counts it."""
         if self.status != Alert.Status.ARMED:
             return self.status
         if self.expires_at is not None and self.expires_at <= now:
