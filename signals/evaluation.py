@@ -13,7 +13,7 @@ from django.db.models import Q
 from ingestion import store
 from ingestion.candles import INTERVALS, Bar
 from ingestion.models import Instrument
-from signals import lifecycle, notifications, runs, windows
+from signals import lifecycle, notifications, runs, scorecards, windows
 from signals.candles import COLUMNS, Candles
 from signals.models import Notification, Signal, SignalHearer, SignalSubscription
 from signals.notifications import Telling
@@ -144,6 +144,7 @@ def _record(instrument: Instrument, said: Said, advice: Advice) -> list[Signal]:
 
 
 def _signal(instrument: Instrument, said: Said, advice: Advice) -> Signal:
+    confidence, basis = _confidence(said.run, advice)
     return Signal(
         strategy=said.run.kind,
         strategy_key=said.run.key,
@@ -156,13 +157,24 @@ def _signal(instrument: Instrument, said: Said, advice: Advice) -> Signal:
         private=not said.run.is_house,
         signal_type=advice.signal_type,
         strength=advice.strength,
-        confidence_score=advice.confidence_score,
+        confidence_score=confidence,
+        confidence_basis=basis,
         entry_price=advice.entry_price,
         target_price=advice.target_price,
         stop_loss=advice.stop_loss,
         expires_at=store.to_datetime(advice.expires_us),
         reason=advice.reason,
     )
+
+
+def _confidence(one: Run, advice: Advice) -> tuple[float, str]:
+    """0 to 100, and what it rests on: how often its signals reached their targets, once enough of them are over, else
+    the strategy's own guess."""
+    calibrated = scorecards.calibrated(one.key)
+    if calibrated is None:
+        return advice.confidence_score, "heuristic"
+    rate, count = calibrated
+    return round(100 * rate, 1), f"calibrated hit rate of {count} signals"
 
 
 def _let_hear(signal: Signal, user_ids: Iterable[int]) -> None:

@@ -1,9 +1,23 @@
 from django.urls import path
 
-from signals.views import alerts, deliveries, findings, indicators, news, notifications, outcomes, preferences, signals
+from signals.views import (
+    alerts,
+    deliveries,
+    dry_run,
+    findings,
+    indicators,
+    news,
+    notifications,
+    outcomes,
+    preferences,
+    signals,
+    strategies,
+)
 
 urlpatterns = [
     path("alerts/", alerts.Alerts.as_view()),
+    path("alerts/dry-run/", dry_run.DryRunOfNewAlert.as_view()),
+    path("alerts/<int:alert_id>/dry-run/", dry_run.DryRunOfAlert.as_view()),
     path("alerts/<int:alert_id>/", alerts.OneAlert.as_view()),
     path("alerts/<int:alert_id>/snooze/", alerts.Snooze.as_view()),
     path("alerts/<int:alert_id>/rearm/", alerts.Rearm.as_view()),
@@ -16,7 +30,11 @@ urlpatterns = [
     path("market/<str:symbol>/patterns/", findings.Patterns.as_view()),
     path("strategies/scorecards/", outcomes.Scorecards.as_view()),
     path("signals/<int:signal_id>/outcome/", outcomes.Outcome.as_view()),
+    path("strategies/", strategies.Strategies.as_view()),
+    path("strategies/<str:strategy_id>/", strategies.OneStrategy.as_view()),
+    path("strategies/<str:strategy_id>/subscribe/", strategies.Subscribe.as_view()),
     path("signals/", signals.Signals.as_view()),
+    path("signals/<int:signal_id>/", signals.OneSignal.as_view()),
     path("notifications/", notifications.Notifications.as_view()),
     path("notifications/preferences/", preferences.Preferences.as_view()),
     path("notifications/read-all/", notifications.ReadEverything.as_view()),
