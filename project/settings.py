@@ -571,6 +571,8 @@ STRATEGY_WARMUP_MAX_BARS = env.int("STRATEGY_WARMUP_MAX_BARS", 2_000)
 STRATEGY_CHECK_BARS = env.int("STRATEGY_CHECK_BARS", 200)
 # After so many failures in a row a file is switched off until it changes.
 STRATEGY_FAILURES_MAX = env.int("STRATEGY_FAILURES_MAX", 5)
+# What one file may take of a minute, in all that one of our processes asks it: more is a failure.
+STRATEGY_BUDGET_S_PER_MINUTE = env.float("STRATEGY_BUDGET_S_PER_MINUTE", 30.0)
 # Processes that one of ours keeps running: those of the files that were asked last.
 STRATEGY_PROCESSES_MAX = env.int("STRATEGY_PROCESSES_MAX", 8)
 # How often the folder is looked at.
@@ -848,6 +850,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     # Fields of one name with different choices.
     "ENUM_NAME_OVERRIDES": {
+        "Interval": "ingestion.candles.INTERVALS",
         "InstrumentKind": "ingestion.models.Instrument.Kind",
         "GapKind": "ingestion.models.Gap.Kind",
         "GapStatus": "ingestion.models.Gap.Status",
@@ -856,6 +859,8 @@ SPECTACULAR_SETTINGS = {
         "BookStatus": ["syncing", "live", "stale"],
         "TradeSide": "portfolio.models.Order.Side",
         "ImportStatus": "portfolio.models.ImportBatch.Status",
+        "DestinationKind": "signals.models.Destination.Kind",
+        "Priority": "signals.models.Notification.Priority",
         "FindingKind": "signals.models.Finding.Kind",
     },
 }
