@@ -62,6 +62,10 @@ class Misbehaved(Exception):
     """The file did what it may not, or gave what it should not. Its text is a sentence for the file's author."""
 
 
+class Stopped(Misbehaved):
+    """It did not come back by itself, and was killed, or ended its process."""
+
+
 class Sandbox:
     """One file's process. It starts when first asked, and anew after it was killed. Safe to ask from several threads:
     one after the other."""
@@ -136,15 +140,15 @@ class Sandbox:
             answer = msgspec.msgpack.decode(_receive(self._process, deadline), type=kind | Failed)
         except _TooLate as late:
             self._kill()
-            raise Misbehaved(f"It took longer than {limit_s:g} s, and was stopped.") from late
+            raise Stopped(f"It took longer than {limit_s:g} s, and was stopped.") from late
         except _Gone as gone:
             # Its pipe is closed a moment before it has ended.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(1)
-            raise Misbehaved(_last_words(self._kill())) from gone
+            raise Stopped(_last_words(self._kill())) from gone
         except (msgspec.DecodeError, _TooLong) as error:
             self._kill()
-            raise Misbehaved("It wrote something else than an answer to us, and was stopped.") from error
+            raise Stopped("It wrote something else than an answer to us, and was stopped.") from error
         if isinstance(answer, Failed):
             raise Misbehaved(answer.message)
         return answer

@@ -10,8 +10,10 @@ import logging
 import os
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +30,7 @@ from ingestion.providers.simulated import Simulation
 from ingestion.symbols import UnknownSymbol, resolve
 from signals.candles import Candles
 from signals.models import StrategyFile
-from signals.sandbox import Limits, Misbehaved, Sandbox
+from signals.sandbox import Limits, Misbehaved, Sandbox, Stopped
 from signals.sandbox_child import Described
 from signals.strategies import KINDS, InvalidParameters, Strategy, UnknownStrategy, checked
 from signals.strategies.strategy import Advice
@@ -152,10 +154,13 @@ def _refuse_misnamed(described: Described, taken: Mapping[str, str]) -> None:
         raise Misbehaved(f"“{described.name}” is the name of one of the strategies that come with Tapehouse.")
     if described.name in taken:
         raise Misbehaved(f"“{described.name}” is the name of the strategy in {taken[described.name]}.")
-    if not 1 <= described.warmup <= settings.STRATEGY_WARMUP_MAX_BARS:
-        raise Misbehaved(
-            f"Its `warmup` is {described.warmup}: it lies between 1 and {settings.STRATEGY_WARMUP_MAX_BARS}."
-        )
+    if wrong := _unusable(described.warmup):
+        raise Misbehaved(wrong)
+
+
+def _unusable(warmup: int) -> str:
+    most = settings.STRATEGY_WARMUP_MAX_BARS
+    return "" if 1 <= warmup <= most else f"Its `warmup` is {warmup}: it lies between 1 and {most}."
 
 
 def _names_of_others(path: str) -> dict[str, str]:
@@ -209,14 +214,17 @@ def _known_best() -> Iterator[Instrument]:
 
 
 class FileStrategy:
-    """The strategy of a file, with its parameters, as one of ours: asked in its sandbox. It never raises: what goes
-    wrong is noted on the file's row, and counts as nothing to say."""
+    """The strategy of a file, with its parameters, as one of ours: asked in its sandbox.
+
+    Where it can't be asked, or gives nonsense, it raises Misbehaved, having noted it on the file's row: that is not the
+    same as having nothing to say.
+    """
 
     def __init__(self, path: str, digest: str, failures: int, described: Described) -> None:
         self.path, self.digest, self.described = path, digest, described
         self.parameters: dict[str, float] = {}
         self.name, self.warmup = described.name, described.warmup
-        self._failures, self._is_off = failures, False
+        self._failures, self._off = failures, ""
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -225,25 +233,53 @@ class FileStrategy:
     def with_parameters(self, parameters: Mapping[str, Any]) -> "FileStrategy":
         """The same with these. Raises InvalidParameters."""
         whole = {name: parameter.whole for name, parameter in self.described.parameters.items()}
+        given = checked(self.name, whole, parameters)
         other = FileStrategy(self.path, self.digest, self._failures, self.described)
-        other.parameters = checked(self.name, whole, parameters)
+        other.parameters = {name: value for name, value in given.items() if value != self.defaults[name]}
         if other.parameters:
-            other.warmup = _warmup(self.path, self.digest, other.parameters)
+            other.warmup = other._warmup_of_parameters()
         return other
 
     def evaluate(self, candles: Candles) -> Advice | None:
-        if self._is_off or len(candles) < self.warmup:
+        """What it says of the last bar. Raises Misbehaved."""
+        if self._off:
+            raise Misbehaved(self._off)
+        if len(candles) < self.warmup:
             return None
+        sandbox = self._sandbox()
         try:
-            sandbox = _sandbox(self.path, self.digest)
-            advice = sandbox.evaluate(self.parameters, candles.last(self.warmup)) if sandbox else None
+            with _spending(self.path):
+                advice = sandbox.evaluate(self.parameters, candles.last(self.warmup))
         except Misbehaved as error:
             self._note(str(error))
-            return None
+            raise
         if self._failures:
             self._failures = 0
             self._row.update(failures=0)
         return advice
+
+    def _sandbox(self) -> Sandbox:
+        sandbox = _sandbox(self.path, self.digest)
+        if sandbox is None:
+            raise Misbehaved("The file has changed, and is being looked at.")
+        return sandbox
+
+    def _warmup_of_parameters(self) -> int:
+        key = (self.path, self.digest, tuple(sorted(self.parameters.items())))
+        if key not in _warmups:
+            try:
+                warmup = self._sandbox().warmup(self.parameters)
+            except Stopped as error:
+                self._note(str(error))
+                raise InvalidParameters(str(error)) from error
+            except Misbehaved as error:
+                raise InvalidParameters(str(error)) from error
+            if wrong := _unusable(warmup):
+                raise InvalidParameters(wrong)
+            if len(_warmups) >= _WARMUPS_MAX:
+                _warmups.clear()
+            _warmups[key] = warmup
+        return _warmups[key]
 
     @property
     def _row(self) -> Any:
@@ -252,15 +288,13 @@ class FileStrategy:
 
     def _note(self, message: str) -> None:
         logger.warning("strategy file %s failed: %s", self.path, message)
-        message = message.replace("\0", "")
-        self._row.update(failures=F("failures") + 1, message=message, failed_at=timezone.now())
+        message, most = message.replace("\0", ""), settings.STRATEGY_FAILURES_MAX
         self._failures += 1
-        most = settings.STRATEGY_FAILURES_MAX
-        switched_off = self._row.filter(failures__gte=most).update(
-            status=StrategyFile.Status.FAILING,
-            message=f"Switched off after {most} failures in a row, until the file changes. The last: {message}",
-        )
-        self._is_off = bool(switched_off) or not self._row.exists()
+        self._row.update(failures=F("failures") + 1, message=message, failed_at=timezone.now())
+        off = f"Switched off after {most} failures in a row, until the file changes. The last: {message}"
+        failing = self._row.filter(failures__gte=most)
+        if failing.update(status=StrategyFile.Status.FAILING, message=off) or not self._row.exists():
+            self._off = off
 
 
 def available() -> dict[str, Strategy]:
@@ -300,6 +334,9 @@ _lock = threading.Lock()
 _running: OrderedDict[tuple[str, str], Sandbox] = OrderedDict()
 _warmups: dict[tuple[str, str, tuple[tuple[str, float], ...]], int] = {}
 _WARMUPS_MAX: Final = 10_000
+# By file: when its minute began, and the seconds that it has taken since.
+_spent: dict[str, tuple[float, float]] = {}
+MINUTE_S: Final = 60.0
 
 
 def _sandbox(path: str, digest: str) -> Sandbox | None:
@@ -320,23 +357,19 @@ def _sandbox(path: str, digest: str) -> Sandbox | None:
     return found
 
 
-def _warmup(path: str, digest: str, parameters: Mapping[str, float]) -> int:
-    key = (path, digest, tuple(sorted(parameters.items())))
-    if key in _warmups:
-        return _warmups[key]
+@contextmanager
+def _spending(path: str) -> Iterator[None]:
+    """A file's share of a minute: one that is slow each time keeps the others waiting as well."""
+    begun = time.monotonic()
+    since, spent_s = _spent.get(path, (begun, 0.0))
+    if begun - since >= MINUTE_S:
+        since, spent_s = begun, 0.0
+    if spent_s >= (most := settings.STRATEGY_BUDGET_S_PER_MINUTE):
+        raise Misbehaved(f"It has used up its {most:g} s of this minute.")
     try:
-        sandbox = _sandbox(path, digest)
-        if sandbox is None:
-            raise InvalidParameters("The file has changed, and is being looked at.")
-        warmup = sandbox.warmup(parameters)
-    except Misbehaved as error:
-        raise InvalidParameters(str(error)) from error
-    if not 1 <= warmup <= settings.STRATEGY_WARMUP_MAX_BARS:
-        raise InvalidParameters(f"With these it needs {warmup} bars: at most {settings.STRATEGY_WARMUP_MAX_BARS}.")
-    if len(_warmups) >= _WARMUPS_MAX:
-        _warmups.clear()
-    _warmups[key] = warmup
-    return warmup
+        yield
+    finally:
+        _spent[path] = since, spent_s + time.monotonic() - begun
 
 
 def close() -> None:
@@ -344,6 +377,7 @@ def close() -> None:
     with _lock:
         closing = list(_running.values())
         _running.clear()
+    _spent.clear()
     for sandbox in closing:
         sandbox.close()
 

@@ -18,7 +18,7 @@ from tests.processes import wait_for
 from .conftest import market
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
-LIMITS = Limits(call_s=0.4, load_s=10.0, check_s=10.0, memory_max_bytes=1 << 30)
+LIMITS = Limits(call_s=0.3, load_s=10.0, check_s=10.0, memory_max_bytes=1 << 30)
 # With WARMUP, ADVICE and what else a test puts in.
 FILE = """
 from dataclasses import dataclass
@@ -61,8 +61,8 @@ CONTAINED = [
     ("import os; os._exit(3)", r"ended its own process \(exit code 3\)"),
     ("import os; os.kill(os.getpid(), 9)", "not do this: os.kill"),
     ("import faulthandler; faulthandler._sigsegv()", "SIGSEGV"),
-    ("while True: pass", "longer than 0.4 s"),
-    ("import time; time.sleep(60)", "longer than 0.4 s"),
+    ("while True: pass", "longer than 0.3 s"),
+    ("import time; time.sleep(60)", "longer than 0.3 s"),
     ("hoard = bytearray(10 * 2**30)", "MemoryError"),
     ("import os; os.fork()", "not do this: os.fork"),
     ("import subprocess; subprocess.run(['true'])", "not do this: subprocess"),
@@ -164,7 +164,7 @@ def _is_alive(group):
 def folder(tmp_path, settings, db):
     """folder({"name.py": source}) makes these the files, and looks at them."""
     settings.STRATEGY_DIR = tmp_path
-    settings.STRATEGY_CALL_TIMEOUT_S = 0.4
+    settings.STRATEGY_CALL_TIMEOUT_S = 0.5
     settings.STRATEGY_CHECK_BARS = 40
 
     def folder(files):
@@ -176,6 +176,12 @@ def folder(tmp_path, settings, db):
 
     yield folder
     strategy_files.close()
+
+
+def fails_at(strategy, candles):
+    with pytest.raises(Misbehaved) as failed:
+        strategy.evaluate(candles)
+    return str(failed.value)
 
 
 def test_a_good_file_becomes_a_strategy(folder):
@@ -195,7 +201,7 @@ def test_parameters_by_name(folder):
     assert (strategy.warmup, strategy.evaluate(RISING).signal_type) == (10, "BUY")
     for parameters, why in [
         ({"period": 2.5}, "whole"), ({"speed": 1}, "no parameter"), ({"level": "1"}, "is a number"),
-        ({"period": 10_000}, "at most"), ({"period": -5}, "at most"),
+        ({"period": 10_000}, "between 1 and"), ({"period": -5}, "between 1 and"),
     ]:  # fmt: skip
         with pytest.raises(InvalidParameters, match=why):
             strategy_files.make("green", parameters)
@@ -207,14 +213,11 @@ def test_parameters_by_name(folder):
     ("source", "why"),
     [
         (b"class Mine(", "SyntaxError in line 1"),
-        (b"\xff\xfe\x00", "raises"),
         (b"x = 1", "holds no strategy"),
         (file_that() + b"\nclass Other(Green): pass\n", "several strategies: Green, Other"),
         (file_that().replace(b'"green"', b'"sma_cross"'), "come with Tapehouse"),
-        (file_that().replace(b'"green"', b'"Gr n"'), "small letters"),
         (file_that().replace(b"1.5", b"'a'"), "needs a number as default"),
         (file_that().replace(b"self.period + 1", b"0"), "lies between"),
-        (file_that().replace(b"self.period + 1", b"3.5"), "no whole number"),
         (
             file_that().replace(
                 b"candles = candles.last(self.warmup)",
@@ -244,13 +247,16 @@ def test_one_that_fails_again_and_again_is_switched_off_until_it_changes_and_the
     strategies = strategy_files.available()
     seven = msgspec.structs.replace(RISING, volume=RISING.volume * 0 + 7)
     touchy = strategies["touchy"]
-    assert touchy.evaluate(seven) is None
+    assert fails_at(touchy, seven) == "It raises ValueError in line 23: seven"
     row = StrategyFile.objects.get(path="touchy.py")
     assert (row.status, row.failures) == ("ok", 1)
     assert "ValueError in line 23: seven" in row.message
     assert touchy.evaluate(RISING)  # a success in between: the count begins anew
     assert StrategyFile.objects.get(path="touchy.py").failures == 0
-    assert [touchy.evaluate(seven), touchy.evaluate(seven), touchy.evaluate(RISING)] == [None, None, None]
+    assert [fails_at(touchy, candles)[:12] for candles in (seven, seven, RISING)] == [
+        *["It raises Va"] * 2,
+        "Switched off",
+    ]
     row.refresh_from_db()
     assert row.status == "failing"
     assert "Switched off after 2 failures" in row.message
@@ -272,8 +278,17 @@ def test_two_of_one_name_and_one_that_is_gone(folder):
 def test_a_file_that_changed_is_not_asked_until_it_was_looked_at(folder, settings):
     folder({"mine.py": file_that()})
     (settings.STRATEGY_DIR / "mine.py").write_bytes(file_that("1 / 0"))
-    assert strategy_files.available()["green"].evaluate(RISING) is None
+    assert "has changed" in fails_at(strategy_files.available()["green"], RISING)
     assert StrategyFile.objects.get().failures == 0
+
+
+def test_one_that_is_slow_each_time_has_its_share_of_a_minute(folder, settings):
+    settings.STRATEGY_BUDGET_S_PER_MINUTE = 0.1
+    folder({"mine.py": file_that("if candles.volume[-1] == 7: __import__('time').sleep(0.1)")})
+    slow = strategy_files.available()["green"]
+    assert slow.evaluate(msgspec.structs.replace(RISING, volume=RISING.volume * 0 + 7))
+    assert fails_at(slow, RISING) == "It has used up its 0.1 s of this minute."
+    assert StrategyFile.objects.get().failures == 1
 
 
 def test_no_folder_is_no_trouble(settings, tmp_path, db):
