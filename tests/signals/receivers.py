@@ -193,17 +193,25 @@ class PushService(Receiver):
         return 201, b"", {}
 
 
+class _AnyPort(Controller):
+    """It greets itself once it listens, at the port that it was asked for: here the one that it got."""
+
+    def _trigger_server(self):
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+
 class MailServer:
     """A real SMTP server. `refuse`: what a recipient is answered; `letters`: what was taken."""
 
     def __init__(self):
         self.letters, self.refuse, self.refuse_data = [], {}, None
-        self._controller = Controller(self, hostname="127.0.0.1", port=0)
+        self._controller = _AnyPort(self, hostname="127.0.0.1", port=0)
         self._controller.start()
 
     @property
     def port(self):
-        return self._controller.server.sockets[0].getsockname()[1]
+        return self._controller.port
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         if refusal := self.refuse.get(address):
