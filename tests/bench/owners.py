@@ -34,8 +34,8 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def owners(count: int, holdings: int) -> tuple[list[tuple[int, str]], int]:
-    """Portfolios of so many holdings, each somebody's: their ids with their owners' tokens; and what all hold."""
+def owners(count: int, holdings: int) -> tuple[list[tuple[str, str]], int]:
+    """Portfolios of so many holdings, each somebody's: their topics with their owners' tokens; and what all hold."""
     from django.contrib.auth import get_user_model
     from rest_framework_simplejwt.tokens import AccessToken
 
@@ -66,7 +66,7 @@ def owners(count: int, holdings: int) -> tuple[list[tuple[int, str]], int]:
         ]
     )
     tell(instruments[0].id, 100.0, [one.id for one in instruments])
-    return [(own.pk, str(AccessToken.for_user(own.owner))) for own in made], instruments[0].id
+    return [(f"portfolio:{own.pk}", str(AccessToken.for_user(own.owner))) for own in made], instruments[0].id
 
 
 def tell(instrument: int, price: float, others: list[int] | None = None) -> None:
@@ -79,13 +79,17 @@ def tell(instrument: int, price: float, others: list[int] | None = None) -> None
 
 
 class Sockets:
-    """Each owner's, opened and subscribed."""
+    """Each owner's, opened and subscribed.
 
-    def __init__(self, port: int, who: list[tuple[int, str]]) -> None:
+    who: a topic and a token each. ready: what a socket says once it is subscribed. news: what is in each update.
+    """
+
+    def __init__(self, port: int, who: list[tuple[str, str]], ready: str, news: bytes) -> None:
         self.poll = select.epoll()
         self.by_fd: dict[int, Client] = {}
+        self.news = news
         for at in range(0, len(who), OPENING_AT_ONCE):
-            self._open([_client(port, *one) for one in who[at : at + OPENING_AT_ONCE]])
+            self._open([_client(port, *one, ready) for one in who[at : at + OPENING_AT_ONCE]])
 
     def _open(self, clients: list[Client]) -> None:
         for client in clients:
@@ -106,7 +110,7 @@ class Sockets:
                 raise ConnectionError("the server closed a socket")
             if not client.is_ready:
                 client.open(data)
-            elif client.count(data, NEWS):
+            elif client.count(data, self.news):
                 news.append(fd)
         return news
 
@@ -128,19 +132,19 @@ class Sockets:
             self.read(left)
 
 
-def _client(port: int, portfolio_id: int, token: str) -> Client:
+def _client(port: int, topic: str, token: str, ready: str) -> Client:
     steps = [
         [" 101 ", json.dumps({"type": "auth", "data": {"token": token}})],
-        ['"authenticated"', json.dumps({"type": "subscribe", "data": {"topics": [f"portfolio:{portfolio_id}"]}})],
+        ['"authenticated"', json.dumps({"type": "subscribe", "data": {"topics": [topic]}})],
     ]
-    return Client(port, "/ws/realtime/", "", steps, '"portfolio_update"')
+    return Client(port, "/ws/realtime/", "", steps, ready)
 
 
 def measured(running: Installation, options: argparse.Namespace) -> list[float]:
     who, instrument = owners(allowed_connections(options.owners), options.holdings)
     running.start()
     running.wait_ready(180)
-    sockets = Sockets(running.port, who)
+    sockets = Sockets(running.port, who, '"portfolio_update"', NEWS)
     drawn, ages = random.Random(5), []
     tell(instrument, 99.0)
     sockets.ages_ms(time.monotonic())  # the follower knows all of them
