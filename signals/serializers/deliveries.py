@@ -14,8 +14,8 @@ from signals.channels.addresses import ForbiddenAddress, check_url
 from signals.guard import house
 from signals.models import Delivery, Destination, Notification
 
+# Whoever changes something else may send it back.
 MASK: Final = "********"
-# Whoever changes something else may send the masks back.
 TYPES_MAX: Final = 50
 
 
@@ -121,6 +121,8 @@ ConfigSchema = PolymorphicProxySerializer(
 
 def checked_config(kind: str, given: Any) -> dict[str, Any]:
     """The configuration of this kind. Raises ValidationError, which names the fields under `config`."""
+    if isinstance(given, dict) and (masks := [name for name, value in given.items() if value == MASK]):
+        raise serializers.ValidationError({"config": {name: ["This is only the mask of a secret."] for name in masks}})
     body = CONFIGS[kind](data=given)
     try:
         body.is_valid(raise_exception=True)
