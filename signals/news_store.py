@@ -220,11 +220,14 @@ class _Keeping:
     # --- Links and telling ----------------------------------------------------------------------------------------
 
     def _links(self, item: Item) -> list[Link]:
-        ids = [self.related[name] for name in item.related if name in self.related]
+        ids = sorted(self._related(item))
         if self._made_up:
-            return [Link(one, linking.RELATED, linking.WORTH[linking.RELATED]) for one in ids]
+            return [_related_link(one) for one in ids]
         is_crypto = self.origin.category == CRYPTO
         return index().links(item.headline, item.summary, related=ids, is_crypto=is_crypto)
+
+    def _related(self, item: Item) -> set[int]:
+        return {self.related[name] for name in item.related if name in self.related}
 
     def _link(self, article: NewsArticle, links: Sequence[Link]) -> None:
         """Add what is not linked yet, and tell of it. A surer word replaces a less sure one."""

@@ -18,7 +18,7 @@ class NewsFeed(models.Model):
 
     provider = models.CharField(max_length=16, choices=Provider.choices, default=Provider.RSS)
     category = models.CharField(max_length=32, help_text="the topic that its news goes to: news:<category>")
-    url = models.URLField(max_length=1000, blank=True, help_text="of an RSS or Atom feed: http or https")
+    url = models.CharField(max_length=1000, blank=True, help_text="of an RSS or Atom feed: http or https")
     enabled = models.BooleanField(default=True)
     of_settings = models.BooleanField(default=False, help_text="named by NEWS_FEEDS; polled for as long as it is")
     interval_s = models.PositiveIntegerField(
@@ -52,7 +52,7 @@ class NewsArticle(models.Model):
     headline = models.CharField(max_length=500)
     summary = models.TextField(blank=True)
     source = models.CharField(max_length=100, help_text="who wrote it, as the provider says")
-    url = models.URLField(max_length=2000, blank=True, help_text="canonical: without what only counts clicks")
+    url = models.CharField(max_length=2000, blank=True, help_text="canonical: without what only counts clicks")
     url_hash = models.CharField(max_length=32, blank=True, help_text="empty where the address names no one story")
     dedupe_hash = models.CharField(max_length=32, help_text="of the headline's words")
     published_at = models.DateTimeField(help_text="theirs, or ours where it is missing or absurd")
