@@ -70,6 +70,9 @@ WHERE b.id = %(backfill)s AND c.backfill_id = b.id AND c.number = %(number)s AND
   AND (c.not_before IS NULL OR c.not_before <= %(now)s)
 RETURNING {", ".join(f'c."{name}"' for name in _CHUNK)}, j.status, j.updated_at
 """  # noqa: S608 - our own columns' names
+_UNFINISHED: Final = """
+SELECT EXISTS (SELECT FROM ingestion_backfillchunk WHERE backfill_id = %s AND status IN ('waiting', 'running'))
+"""
 ENDED: Final = (Status.DONE, Status.FAILED, Status.CANCELLED)
 
 
@@ -460,8 +463,11 @@ def work(row: Backfill, number: int) -> bool:
 def _is_due_to_tell(row: Backfill) -> bool:
     """Whether it is time to count its chunks: once in a while, and at the end."""
     silent_s = (timezone.now() - row.job.updated_at).total_seconds()
-    unfinished = row.chunks.filter(status__in=(Status.WAITING, Status.RUNNING))
-    return silent_s >= settings.BACKFILL_TELL_INTERVAL_S or not unfinished.exists()
+    if silent_s >= settings.BACKFILL_TELL_INTERVAL_S:
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute(_UNFINISHED, [row.pk])
+        return not cursor.fetchone()[0]
 
 
 def next_due(row: Backfill) -> int | None:

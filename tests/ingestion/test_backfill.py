@@ -3,10 +3,12 @@
 import datetime as dt
 import gzip
 import json
+import threading
 import time
 
+import msgspec
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from ingestion import backfill, store
@@ -16,10 +18,11 @@ from ingestion.models import BackfillChunk, Coverage, FxRate, VenueSymbol
 from ingestion.plan import Span
 from ingestion.providers import SOURCES
 from ingestion.store.times import to_datetime, to_us
-from ingestion.ticks import BACKFILL, SUSPECT, Trade
+from ingestion.ticks import BACKFILL, SUSPECT, Trade, VenueBar
 from tests.ingestion.market import make_instrument
 from tests.ingestion.recordings import recording
 from tests.ingestion.rows import TABLES, stored
+from tests.processes import wait_for
 from tests.venues import faults, polled
 from tests.venues.binance import BinanceVenue
 from tests.venues.binance_history import BinanceHistory
@@ -507,3 +510,38 @@ def test_exchange_rates_come_by_the_day(settings, db):
         job = run(backfill.start(backfill.wish_of("", "fx", [], start, end + dt.timedelta(days=30))))
     assert job.status == Job.Status.FAILED
     assert "no holiday explains" in job.message
+
+
+def test_a_page_of_which_another_writes_a_bar_meanwhile_loses_none():
+    instrument = make_instrument("RACE-USDT")
+    ids, start_us = {"RACE": instrument.id}, to_us(NOON)
+    page = [
+        VenueBar("RACE", "1m", start_us + i * MINUTE_US, start_us, 1.0, 2.0, 0.5, 1.5, 7.0, final=True)
+        for i in range(120)
+    ]
+    written, may_commit = threading.Event(), threading.Event()
+
+    def one():
+        with transaction.atomic():
+            store.write_venue_bars(BINANCE, [msgspec.structs.replace(page[50], close=9.0, final=False)], ids)
+            written.set()
+            may_commit.wait(10)
+        connection.close()
+
+    counts = []
+
+    def all_of_them():
+        counts.append(store.write_venue_bars(BINANCE, page, ids))
+        connection.close()
+
+    threads = [threading.Thread(target=one), threading.Thread(target=all_of_them)]
+    threads[0].start()
+    assert written.wait(10)
+    threads[1].start()
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    wait_for(lambda: stored(waiting) != [(0,)], what="the page to wait for the bar")
+    may_commit.set()
+    for thread in threads:
+        thread.join()
+    assert counts == [120]
+    assert stored("SELECT count(*), min(close), bool_and(final) FROM venue_candle") == [(120, 1.5, True)]

@@ -68,6 +68,28 @@ def test_writing_venue_bars_again_changes_nothing():
     assert write(venue_bar(0, received=9), venue_bar(5)) == 0
 
 
+@pytest.mark.parametrize("unknown", [{}, {"volume": None}, {"quote_volume": None, "trades": None}])
+def test_a_page_of_history_is_stored_as_its_bars_are(unknown):
+    page = [venue_bar(minute, 500.0 + minute / 7, "1m", received=11, **unknown) for minute in range(120)]
+    assert write(*page) == 120
+    for few in (page[:60], page[60:]):
+        assert write(*few, instrument_id=BTC + 1) == 60
+    values = "SELECT source, interval, time, open, high, low, close, volume, quote_volume, trades, made_by, final, "
+    rows = values + "received_at FROM venue_candle WHERE instrument_id = %s ORDER BY time"
+    assert stored(rows, BTC) == stored(rows, BTC + 1)
+    assert len(stored(rows, BTC)) == 120
+    assert write(*page) == 0
+
+
+def test_a_page_that_is_stored_in_part_is_completed():
+    write(venue_bar(70, 1.0, "1m", final=False))
+    assert write(*(venue_bar(minute, interval="1m", received=5) for minute in range(120))) == 120
+    mixed = [venue_bar(200 + minute, interval="1m", volume=None if minute % 2 else 3.0) for minute in range(120)]
+    assert write(*mixed) == 120
+    found = store.candles(BTC, "1m", DAY_START, limit=500)
+    assert (found[70].close, found[70].final, len(found)) == (500.0, True, 240)
+
+
 def test_a_final_bar_is_not_opened_again_by_an_older_frame():
     write(venue_bar(0, 505.0))
     assert write(venue_bar(0, 499.0, final=False, received=99)) == 0
