@@ -97,6 +97,11 @@ def create(user: Any, wish: Wish, now: dt.datetime, enabled: bool = True) -> Ale
     return alert
 
 
+def draft(user: Any, wish: Wish) -> Alert:
+    """The alert that it would be; nothing is stored. Raises Refused."""
+    return Alert(user=user, **_columns(user, wish))
+
+
 def edit(alert: Alert, changes: Mapping[str, Any], now: dt.datetime, enabled: bool | None = None) -> Alert:
     """Change what is named, by the names of `Wish`; what was asked anew is armed anew. Raises Refused."""
     with transaction.atomic():

@@ -32,7 +32,7 @@ COST: Final = "cost"
 
 YEAR_DAYS: Final = 364
 # Foreign exchange rests over weekends; crypto never does.
-_REST_DAYS: Final = 4
+REST_DAYS: Final = 4
 
 
 class Base(msgspec.Struct, frozen=True):
@@ -148,7 +148,7 @@ def _previous_closes(ids: Collection[int], now_us: int, _: Splits) -> dict[int, 
     found = prices.previous_closes(of_sessions, now_us)
     today = to_datetime(now_us).date()
     for instrument, close in prices.last_closes(set(ids) - set(of_sessions), today - dt.timedelta(days=1)).items():
-        oldest = 1 if markets.of(instrument).calendar == ALWAYS else _REST_DAYS
+        oldest = 1 if markets.of(instrument).calendar == ALWAYS else REST_DAYS
         if (today - close.date).days <= oldest:
             found[instrument] = close
     return {

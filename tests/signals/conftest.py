@@ -1,15 +1,18 @@
 import random
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import numpy as np
 import pytest
 
-from ingestion import store
+from ingestion import partitions, store
 from ingestion.candles import MINUTE_US, Bar
 from ingestion.models import Instrument
 from ingestion.providers import SOURCES
 from ingestion.symbols import forget
-from signals.candles import Candles
+from ingestion.ticks import VenueBar
+from portfolio.models import MinuteSnapshot
+from signals.candles import DAY_US, Candles
 
 # The close of the last bar that `candles` stores.
 CLOSED = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -62,3 +65,27 @@ def market(length, seed=3):
         rows.append((opened, max(opened, close) * 1.002, min(opened, close) * 0.997, close, rng.uniform(1, 50)))
     times = np.arange(length, dtype=np.int64)
     return Candles(MINUTE_US, times * MINUTE_US, *(column.copy() for column in np.array(rows).T), times // 50)
+
+
+def daily(instrument, closes, first, source="yahoo"):
+    """Final daily bars of a venue, each reaching from 2 below its close to 3 above."""
+    bars = [
+        VenueBar(
+            symbol=instrument.symbol, interval="1d", time_us=time_us, open=close - 1, high=close + 3, low=close - 2,
+            close=close, volume=10.0, quote_volume=None, trades=None, final=True, received_us=time_us + DAY_US,
+        )
+        for n, close in enumerate(closes)
+        for time_us in [store.to_us(first) + n * DAY_US]
+    ]  # fmt: skip
+    store.write_venue_bars(SOURCES[source], bars, {instrument.symbol: instrument.id})
+
+
+def snapshot(portfolio, at, total, invested):
+    """What a portfolio was worth in a minute."""
+    if store.storage_kind() == store.NATIVE:
+        partitions.ensure(MinuteSnapshot._meta.db_table, {partitions.week_of(store.to_us(at))})
+    MinuteSnapshot.objects.create(
+        portfolio=portfolio, time=at.replace(second=0), version=1, total_value=Decimal(total),
+        market_value=Decimal(total), cash=0, net_invested=Decimal(invested), realized_pnl=0, unrealized_pnl=0,
+        stale=False,
+    )  # fmt: skip

@@ -9,18 +9,16 @@ import pytest
 from ingestion import calendar, latest, store
 from ingestion.candles import MINUTE_US
 from ingestion.models import AdjustmentFactor, Instrument, MarketCalendar
-from ingestion.providers import SOURCES
 from ingestion.store import to_us
-from ingestion.ticks import VenueBar
 from portfolio import ledger
 from portfolio.ledger import Draft
-from portfolio.models import MinuteSnapshot, Portfolio
+from portfolio.models import Portfolio
 from signals.facts import Facts, parts
 from signals.models import Signal
 from signals.rules import Ask, Seen
 from worker.redis import client, key
 
-from .conftest import CLOSED, make_bars
+from .conftest import CLOSED, daily, make_bars, snapshot
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_prefix")]
 
@@ -66,20 +64,6 @@ def new_york(db):
     hours = [(dt.datetime(2026, 3, day, 14, 30, tzinfo=UTC), dt.datetime(2026, 3, day, 21, tzinfo=UTC)) for day in days]
     packed = calendar.pack([calendar.Session(to_us(opens), to_us(closes)) for opens, closes in hours])
     MarketCalendar.objects.create(name="XNYS", sessions=packed, until=hours[-1][1], made_by="a test")
-
-
-def daily(instrument, closes, first, source="yahoo"):
-    """Final daily bars of a venue, each reaching from 2 below its close to 3 above."""
-    day_us = 86_400_000_000
-    bars = [
-        VenueBar(
-            symbol=instrument.symbol, interval="1d", time_us=to_us(first) + n * day_us, open=close - 1, high=close + 3,
-            low=close - 2, close=close, volume=10.0, quote_volume=None, trades=None, final=True,
-            received_us=to_us(first) + (n + 1) * day_us,
-        )
-        for n, close in enumerate(closes)
-    ]  # fmt: skip
-    store.write_venue_bars(SOURCES[source], bars, {instrument.symbol: instrument.id})
 
 
 # --- Prices
@@ -423,19 +407,6 @@ def test_the_drawdown_leaves_out_what_was_paid_in(one, portfolio, held, settings
     # From 3,400 up by nothing, then down by 2,700 less the 1,000 that was taken out since.
     seen = one(ask("portfolio", None, portfolio.pk, figure="drawdown_percent"))
     assert seen.value == pytest.approx(100 * (1 - (1700 + 1000) / 4400))
-
-
-def snapshot(portfolio, at, total, invested):
-    from ingestion import partitions
-    from ingestion.store import NATIVE, storage_kind
-
-    if storage_kind() == NATIVE:
-        partitions.ensure(MinuteSnapshot._meta.db_table, {partitions.week_of(to_us(at))})
-    MinuteSnapshot.objects.create(
-        portfolio=portfolio, time=at.replace(second=0), version=1, total_value=Decimal(total),
-        market_value=Decimal(total), cash=0, net_invested=Decimal(invested), realized_pnl=0, unrealized_pnl=0,
-        stale=False,
-    )  # fmt: skip
 
 
 def test_against_the_own_cost(one, portfolio, btc, held):
