@@ -134,11 +134,17 @@ class NewsFeedAdmin(admin.ModelAdmin):
     actions = ["poll_now"]
 
     def get_form(self, request: HttpRequest, obj: NewsFeed | None = None, change: bool = False, **kwargs: Any) -> Any:
-        own = obj is None or (obj.provider == NewsFeed.Provider.RSS and not obj.of_settings)
-        return super().get_form(request, obj, change, form=NewsFeedForm if own else ProviderListForm, **kwargs)
+        form = NewsFeedForm if self._is_own(obj) else ProviderListForm
+        return super().get_form(request, obj, change, form=form, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: NewsFeed | None = None) -> Any:
-        return [*self.get_form(request, obj)._meta.fields, *(self.readonly_fields if obj is not None else ())]
+        form = NewsFeedForm if self._is_own(obj) else ProviderListForm
+        return [*form.Meta.fields, *(self.readonly_fields if obj is not None else ())]
+
+    @staticmethod
+    def _is_own(feed: NewsFeed | None) -> bool:
+        """Whether staff entered it, or are about to."""
+        return feed is None or (feed.provider == NewsFeed.Provider.RSS and not feed.of_settings)
 
     def save_model(self, request: HttpRequest, obj: NewsFeed, form: Any, change: bool) -> None:
         """Another address is another feed: what was remembered of the old one does not count."""
