@@ -106,8 +106,8 @@ def on_demand(
 
 
 def find(interval: str, now: dt.datetime) -> int:
-    """Look at the bars of this interval that have closed since the last run, of every instrument that somebody watches,
-    holds or has an alert on, and of SYMBOLS. Re-running changes nothing. Returns how many findings are new."""
+    """Look at the bars of this interval that have closed since the last run, of what the feeds follow: SYMBOLS, and
+    what somebody watches, holds or has an alert on. Re-running changes nothing. Returns how many were found."""
     step_us = INTERVALS[interval]
     boundary_us = store.to_us(now - dt.timedelta(seconds=settings.FINDING_GRACE_S)) // step_us * step_us
     ids = _followed()
@@ -124,13 +124,15 @@ def find(interval: str, now: dt.datetime) -> int:
 
 
 def _followed() -> list[int]:
-    """Bounded by FINDING_INSTRUMENTS_MAX; SYMBOLS first."""
+    """SYMBOLS (empty: every instrument marked so), then what somebody wants; bounded by FINDING_INSTRUMENTS_MAX."""
     ids: dict[int, None] = {}
     for symbol in settings.SYMBOLS:
         try:
             ids[resolve(symbol).id] = None
         except UnknownSymbol:
             continue
+    if not settings.SYMBOLS:
+        ids = dict.fromkeys(Instrument.objects.filter(followed=True).order_by("id").values_list("id", flat=True))
     ids |= dict.fromkeys(sorted(demand.wanted()))
     return list(ids)[: settings.FINDING_INSTRUMENTS_MAX]
 

@@ -207,7 +207,7 @@ def _known_best() -> Iterator[Instrument]:
         except UnknownSymbol:
             continue
     if not settings.SYMBOLS:
-        yield from Instrument.objects.order_by("id")[:5]
+        yield from Instrument.objects.filter(followed=True).order_by("id")[:5]
 
 
 # --- Asking them ------------------------------------------------------------------------------------------------

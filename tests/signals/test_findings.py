@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 
 from ingestion import demand
+from ingestion.models import Instrument
 from signals import findings
 from signals.models import Examined, Finding
 from signals.patterns import figures
@@ -80,6 +81,13 @@ def test_only_what_somebody_follows_is_looked_at(btc, candles, own_prefix, setti
     assert findings.find("1m", NOW) == 0
     assert not Examined.objects.exists()
     settings.SYMBOLS = ["btc-usd"]
+    assert findings.find("1m", NOW) > 0
+    settings.SYMBOLS = []  # whatever is marked as followed
+    Finding.objects.all().delete()
+    Examined.objects.all().delete()
+    Instrument.objects.update(followed=False)
+    assert findings.find("1m", NOW) == 0
+    Instrument.objects.update(followed=True)
     assert findings.find("1m", NOW) > 0
 
 

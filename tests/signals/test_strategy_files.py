@@ -1,21 +1,23 @@
 """Files that do what they may not: each is contained with a message, in a real process, and the others go on."""
 
 import os
+import re
 import textwrap
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 
-from signals import strategy_files
-from signals.models import StrategyFile
+from ingestion import store
+from signals import evaluation, strategy_files
+from signals.models import Notification, Signal, StrategyFile
 from signals.sandbox import Limits, Misbehaved, Sandbox
 from signals.strategies import InvalidParameters, UnknownStrategy
-from tests.processes import wait_for
+from tests.processes import ROOT, wait_for
 
-from .conftest import market
+from .conftest import CLOSED, make_bars, market
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LIMITS = Limits(call_s=0.3, load_s=10.0, check_s=10.0, memory_max_bytes=1 << 30)
@@ -294,6 +296,28 @@ def test_one_that_is_slow_each_time_has_its_share_of_a_minute(folder, settings):
 def test_no_folder_is_no_trouble(settings, tmp_path, db):
     settings.STRATEGY_DIR = tmp_path / "nowhere"
     assert strategy_files.refresh(NOW) == []
+
+
+def test_whoever_is_signed_in_makes_a_strategy_of_it_and_hears_of_its_signals(folder, client, alice, btc):
+    folder({"mine.py": file_that()})
+    client.force_login(alice)
+    (kind,) = [kind for kind in client.get("/api/strategies/").json()["kinds"] if kind["origin"] == "file"]
+    assert (kind["kind"], kind["warmup"], kind["description"]) == ("green", 21, "BUY after a bar that rose.")
+    mine = {"name": "Mine", "kind": "green", "interval": "1m", "instruments": ["BTC-USD"], "parameters": {"period": 9}}
+    made = client.post("/api/strategies/", mine, content_type="application/json")
+    assert made.status_code == 201, made.json()
+    bars = make_bars([100.0] * 30, btc.id)
+    store.copy_candles([*bars[:-1], msgspec.structs.replace(bars[-1], open=99.5)])
+    evaluation.run("1m", CLOSED + timedelta(seconds=5))
+    signal = Signal.objects.get(strategy="green")
+    assert (signal.reason, signal.private, signal.entry_price) == ("It rose.", True, 100.0)
+    assert [told.user for told in Notification.objects.all()] == [alice]
+
+
+def test_the_documents_example_keeps_the_rules():
+    (example,) = re.findall(r"^```python\n(# mine\.py.*?)^```", (ROOT / "docs" / "signals.md").read_text(), re.M | re.S)
+    look = strategy_files.look_at(example.encode(), strategy_files.simulated(400))
+    assert (look.status, look.strategies[0].name) == ("ok", "three_higher")
 
 
 def test_authors_check_a_file_by_command(tmp_path):
