@@ -147,7 +147,7 @@ def retry_after(answer: Answer) -> float | None:
 def _until(value: str, date: str) -> float | None:
     try:
         return max(0.0, (parsedate_to_datetime(value) - parsedate_to_datetime(date)).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -2,10 +2,12 @@
 
 import hashlib
 import hmac
+import re
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -136,6 +138,20 @@ def test_a_webhook_gets_a_signed_call(alice, hook):
     assert call.headers["idempotency-key"] == row.key == call.json["delivery_id"]
     assert (call.json["title"], call.json["priority"], call.json["test"]) == (ALERT.title, "high", False)
     assert Destination.objects.get().verified
+
+
+def test_the_documented_check_believes_our_calls_and_no_others(alice, hook):
+    page = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text()
+    (example,) = [code for code in re.findall(r"```python\n(.*?)```", page, re.S) if "is_genuine" in code]
+    names = {}
+    exec(example, names)
+    deliver(tell(alice)[0])
+    (call,) = hook.calls
+    header = call.headers["x-tapehouse-signature"]
+    assert names["is_genuine"](header, call.body, "a long secret")
+    assert not names["is_genuine"](header, call.body + b" ", "a long secret")
+    assert not names["is_genuine"](header, call.body, "another secret")
+    assert not names["is_genuine"](header, call.body, "a long secret", tolerance_s=-1)
 
 
 def test_telegram_gets_a_message(alice, open_, destination, settings):
