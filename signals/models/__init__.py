@@ -1,6 +1,6 @@
 """What people are told, as tables: one file for each noun, all of them named here."""
 
-from signals.models.alerts import Alert, Firing
+from signals.models.alerts import Alert, Firing, Rescaling
 from signals.models.deliveries import Delivery, Destination, PushKey
 from signals.models.digests import Digest
 from signals.models.findings import Examined, Finding
@@ -28,6 +28,7 @@ __all__ = [
     "Notification",
     "NotificationPreferences",
     "PushKey",
+    "Rescaling",
     "Signal",
     "SignalHearer",
     "SignalOutcome",

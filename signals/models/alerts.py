@@ -7,6 +7,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
+from django.utils import timezone
 
 from ingestion.models import Instrument
 from signals.models.notifications import Notification
@@ -93,6 +94,9 @@ class Alert(models.Model):
     generation = models.PositiveIntegerField(default=0)
     version = models.PositiveIntegerField(default=1)
     last_fired_at = models.DateTimeField(null=True, blank=True)
+    asked_at = models.DateTimeField(
+        default=timezone.now, help_text="when its thresholds were asked for: a split that comes later re-scales them"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -146,3 +150,23 @@ class Firing(models.Model):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class Rescaling(models.Model):
+    """That a split has re-scaled an alert's thresholds, or found none: once. before: the condition as it was."""
+
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="rescalings")
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="+")
+    ex_date = models.DateField()
+    ratio = models.FloatField(help_text="new units for an old one")
+    before = models.JSONField(default=dict)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["alert", "instrument", "ex_date"], name="rescaled_once_a_split")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.alert} by {self.ratio:g} on {self.ex_date}"
