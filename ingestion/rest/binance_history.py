@@ -134,7 +134,7 @@ def agg_trades_call(symbol: str, from_id: int) -> Call:
 
 def _bar(row: _Kline, symbol: str, interval: str, received_us: int) -> VenueBar:
     at, opened, high, low, close, volume, until, quote, trades = row[:9]
-    if not 0 <= low <= min(opened, close) <= max(opened, close) <= high < math.inf:
+    if not (0 <= low <= opened <= high < math.inf and low <= close <= high):
         raise HistoryError(NAME, f"a bar whose high and low do not hold it: {row}")
     if not (0 <= volume < math.inf and 0 <= quote < math.inf):
         raise HistoryError(NAME, f"a bar whose volume is no number from zero up: {row}")
