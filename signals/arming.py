@@ -260,7 +260,7 @@ class _Look:
         self.fired: Fired | None = None
 
     def verdict(self) -> Verdict:
-        moments = max(map(len, self.paths.values()), default=1)
+        moments = max((len(path) for place, path in self.paths.items() if self.stirs(place)), default=1)
         for left in range(moments - 1, -1, -1):
             self.moment(left)
         after = replace(self.state, memories=tuple(self.memories))
@@ -277,6 +277,13 @@ class _Look:
                 ways[leaf.ask] = _values(leaf, memory, seen)
             paths[place] = ways[leaf.ask]
         return paths
+
+    def stirs(self, place: int) -> bool:
+        """Whether a leaf comes to the other side on the way: if none does, the end is all there is to see."""
+        leaf, memory = self.leaves[place], self.memories[place]
+        return memory is not None and any(
+            side_of(leaf, memory.side, value) != memory.side for value in self.paths[place]
+        )
 
     def moment(self, left: int) -> None:
         """One point of the way, `left` before its end. A single value is one of the end."""
