@@ -27,6 +27,8 @@ from signals.models import (
     SignalOutcome,
     SignalSubscription,
     StrategyFile,
+    StrategyRun,
+    UserStrategy,
 )
 from signals.tasks import check_strategy_files, poll_news
 from worker.records import MadeByCode, Record
@@ -41,8 +43,11 @@ class ReadOnly(MadeByCode, admin.ModelAdmin):
 
 @admin.register(Signal)
 class SignalAdmin(ReadOnly):
-    list_display = ["id", "signal_type", "instrument", "strategy", "interval", "time", "entry_price", "strength"]
-    list_filter = ["signal_type", "strategy", "strength"]
+    list_display = [
+        "id", "signal_type", "instrument", "strategy", "interval", "time", "entry_price", "strength", "status",
+        "private",
+    ]  # fmt: skip
+    list_filter = ["status", "signal_type", "strategy", "interval", "strength", "private"]
     list_select_related = ["instrument"]
     search_fields = ["instrument__symbol"]
 
@@ -275,3 +280,22 @@ class FiringAdmin(ReadOnly):
     list_filter = ["gapped"]
     list_select_related = ["alert"]
     search_fields = ["alert__name", "reason"]
+
+
+@admin.register(UserStrategy)
+class UserStrategyAdmin(ReadOnly):
+    """Users make them; the HTTP call checks what they ask for."""
+
+    list_display = ["name", "user", "kind", "interval", "watched", "enabled", "min_confidence", "notify", "updated_at"]
+    list_filter = ["kind", "interval", "enabled"]
+    list_select_related = ["user"]
+    search_fields = ["name", "user__username"]
+
+
+@admin.register(StrategyRun)
+class StrategyRunAdmin(ReadOnly):
+    """Each strategy that is or was asked, and what it ran into."""
+
+    list_display = ["key", "interval", "failures", "last_error_at", "last_error"]
+    list_filter = ["kind", "interval"]
+    search_fields = ["key"]

@@ -34,7 +34,7 @@ _SYMBOL = OpenApiParameter("symbol", str, description="the subscription to this 
 class Strategies(APIView):
     """What is asked at the close of bars."""
 
-    @extend_schema(responses=StrategiesSchema)
+    @extend_schema(operation_id="strategies_list", responses=StrategiesSchema)
     def get(self, request: Request) -> Response:
         """The house's strategies, those of the user, and the kinds that one's own can be made of."""
         rows = _own(request).prefetch_related("instruments")
