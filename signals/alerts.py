@@ -6,13 +6,13 @@ and the events about it are written together or not at all. Each generation fire
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from ingestion import demand
@@ -90,7 +90,7 @@ def create(user: Any, wish: Wish, now: dt.datetime, enabled: bool = True) -> Ale
         most = settings.ALERT_MAX_PER_USER
         if Alert.objects.filter(user=user).count() >= most:
             raise Refused(detail=f"You have {most} alerts, which is the most.")
-        alert = Alert(user=user, **columns, **_status(enabled), updated_at=now)
+        alert = Alert(user=user, **columns, **_status(enabled), asked_at=now, updated_at=now)
         alert.state = _begun(alert, now)
         alert.save()
         _touch_on_commit(alert)
@@ -105,16 +105,18 @@ def draft(user: Any, wish: Wish) -> Alert:
 def edit(alert: Alert, changes: Mapping[str, Any], now: dt.datetime, enabled: bool | None = None) -> Alert:
     """Change what is named, by the names of `Wish`; what was asked anew is armed anew. Raises Refused."""
     with transaction.atomic():
-        row = _locked(alert)
+        row = locked(alert)
         before = {field: getattr(row, field) for field in Wish.__struct_fields__}
         wish = Wish(**before | dict(changes))
         if "condition" in changes and "name" not in changes and row.name == _name(row):
             wish = msgspec.structs.replace(wish, name="")
         asked_anew = any(getattr(wish, field) != before[field] for field in _ASKED)
-        prolonged = row.status == Alert.Status.EXPIRED and wish.expires_at != row.expires_at
+        prolonged = row.status_at(now) == Alert.Status.EXPIRED and wish.expires_at != row.expires_at
         columns = _columns(row.user, wish) if asked_anew else _named(row, wish)
         for field, value in columns.items():
             setattr(row, field, value)
+        if "condition" in changes:
+            row.asked_at = now
         if enabled is None and (asked_anew or prolonged):
             enabled = row.status != Alert.Status.DISABLED
         if enabled is not None:
@@ -126,7 +128,7 @@ def edit(alert: Alert, changes: Mapping[str, Any], now: dt.datetime, enabled: bo
 def snooze(alert: Alert, until: dt.datetime | None) -> Alert:
     """Tell nothing until then; None: tell again. What comes true meanwhile and lasts is told afterwards."""
     with transaction.atomic():
-        row = _locked(alert)
+        row = locked(alert)
         row.snoozed_until = until
         _store(row)
     return row
@@ -218,8 +220,8 @@ def _begun(row: Alert, now: dt.datetime, rearmed: bool = False) -> Any:
     return msgspec.to_builtins(arming.begun(to_us(now), row.generation, rearmed))
 
 
-def _locked(alert: Alert) -> Alert:
-    """Raises Alert.DoesNotExist for one that is gone."""
+def locked(alert: Alert) -> Alert:
+    """It as it is, until the caller's transaction is over. Raises Alert.DoesNotExist for one that is gone."""
     rows = Alert.objects.select_related("instrument", "user").select_for_update(of=("self",), no_key=True)
     return rows.get(pk=alert.pk)
 
@@ -264,33 +266,75 @@ def is_ready(alert: Alert) -> bool:
 
 
 def fire(alert: Judged, verdict: Verdict, now: dt.datetime) -> Firing | None:
-    """Tell its owner, once a generation, however many judged it.
+    """As `fire_all`, of one; None where it is to be read again."""
+    return fire_all([(alert, verdict)], now).get(alert.pk)
 
-    alert: as it was when it was judged. None where it was changed, silenced, or fired by another in the meantime:
-    then it is to be read again.
+
+def fire_all(judged: Sequence[tuple[Judged, Verdict]], now: dt.datetime) -> dict[int, Firing]:
+    """Tell their owners, once a generation, however many judged them. How many they are costs no further queries.
+
+    judged: alerts as they were when they were judged, each once. Those that were changed, silenced, or fired by another
+    in the meantime are missing from the answer: they are to be read again.
     """
-    fired = verdict.fired
-    assert fired is not None, "there is nothing to tell"
+    verdicts = {(alert.pk, alert.version): verdict for alert, verdict in judged}
     with transaction.atomic():
-        row = _as_judged(alert)
-        if row is None or row.generation != fired.generation - 1 or row.status_at(now) != Alert.Status.ARMED:
-            return None
-        firing = _firing(row, fired, now)
-        _after(row, verdict.state, fired)
-        told = notifications.record([row.user_id], _telling(row, firing))
-        events.append([notifications.message(one) for one in told])
-    return firing
+        fired: list[tuple[Alert, Firing]] = []
+        for row in _locked_all([alert.pk for alert, _ in judged]):
+            verdict = verdicts.get((row.pk, row.version))
+            if verdict is not None and verdict.fired is not None and _may_fire(row, verdict.fired, now):
+                fired.append((row, _firing(row, verdict.fired, now)))
+                _follow_up(row, verdict.state, verdict.fired)
+        Firing.objects.bulk_create([firing for _, firing in fired])
+        Alert.objects.bulk_update(
+            [row for row, _ in fired], ["state", "generation", "last_fired_at", "status", "reason"]
+        )
+        called = conditions.symbols_of(row for row, _ in fired)
+        tellings = [(row.user_id, _telling(row, firing, called)) for row, firing in fired]
+        events.append([notifications.message(one) for one in notifications.record_all(tellings)])
+    return {row.pk: firing for row, firing in fired}
 
 
-def keep(alert: Judged, state: State) -> bool:
-    """Store how far it has got, unless another stored something since it was judged."""
-    row = Alert.objects.filter(
-        pk=alert.pk, version=alert.version, generation=state.generation, status=Alert.Status.ARMED
-    )
-    columns: dict[str, Any] = {"state": msgspec.to_builtins(state)}
-    if state.phase == arming.EXPIRED:
-        columns |= {"status": Alert.Status.EXPIRED, "reason": _EXPIRED}
-    return row.update(**columns) == 1
+# Only where nobody stored another version or generation since it was judged.
+_KEEP: Final = f"""
+    UPDATE {Alert._meta.db_table} AS alert SET state = kept.state
+    FROM unnest(%s::bigint[], %s::integer[], %s::integer[], %s::jsonb[]) AS kept (id, version, generation, state)
+    WHERE alert.id = kept.id AND alert.version = kept.version AND alert.generation = kept.generation
+        AND alert.status = 'armed'
+    RETURNING alert.id
+"""  # noqa: S608 - only the table's name is put in
+
+
+def keep_all(judged: Sequence[tuple[Judged, State]]) -> set[int]:
+    """Store how far they have got, unless another stored something since they were judged. Returns those stored."""
+    if not judged:
+        return set()
+    columns: list[Any] = [
+        [alert.pk for alert, _ in judged],
+        [alert.version for alert, _ in judged],
+        [state.generation for _, state in judged],
+        [msgspec.json.encode(state).decode() for _, state in judged],
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, columns)
+        return {pk for (pk,) in cursor.fetchall()}
+
+
+def rescale(row: Alert, instrument_id: int, ratio: float) -> bool:
+    """Bring its thresholds into the terms after a split; part of the caller's transaction, under the alert's lock.
+
+    Its sides, its count and its cooldown stay. False where none of them is a price of the instrument.
+    """
+    rule = conditions.recall(row)
+    after = rules.rescaled(rule, instrument_id, ratio)
+    if after == rule:
+        return False
+    called = {i: name for name, i in sorted(row.names.items())}
+    own_name = row.name == _name(row)
+    row.state = msgspec.to_builtins(arming.rescaled(rule, state_of(row), instrument_id, ratio))
+    row.condition = rules.wire(after, called.__getitem__)
+    row.name = _name(row) if own_name else row.name
+    _store(row)
+    return True
 
 
 def expire_due(now: dt.datetime) -> int:
@@ -323,12 +367,21 @@ def break_off(alert: Judged, reason: str, now: dt.datetime) -> None:
 
 
 def _as_judged(alert: Judged) -> Alert | None:
+    return next((row for row in _locked_all([alert.pk]) if row.version == alert.version), None)
+
+
+def _locked_all(ids: Sequence[int]) -> list[Alert]:
+    """In the order of their ids, so that no two wait for each other."""
     rows = Alert.objects.select_related("instrument").select_for_update(of=("self",), no_key=True)
-    return rows.filter(pk=alert.pk, version=alert.version).first()
+    return list(rows.filter(pk__in=ids).order_by("pk"))
+
+
+def _may_fire(row: Alert, fired: Fired, now: dt.datetime) -> bool:
+    return row.generation == fired.generation - 1 and row.status_at(now) == Alert.Status.ARMED
 
 
 def _firing(row: Alert, fired: Fired, now: dt.datetime) -> Firing:
-    return Firing.objects.create(
+    return Firing(
         alert=row,
         generation=fired.generation,
         at=to_datetime(fired.at_us),
@@ -341,18 +394,16 @@ def _firing(row: Alert, fired: Fired, now: dt.datetime) -> Firing:
     )
 
 
-def _after(row: Alert, state: State, fired: Fired) -> None:
-    columns: dict[str, Any] = {
-        "state": msgspec.to_builtins(state),
-        "generation": fired.generation,
-        "last_fired_at": to_datetime(fired.at_us),
-    }
+def _follow_up(row: Alert, state: State, fired: Fired) -> None:
+    """The alert after its firing."""
+    row.state = msgspec.to_builtins(state)
+    row.generation = fired.generation
+    row.last_fired_at = to_datetime(fired.at_us)
     if state.phase == arming.SPENT:
-        columns |= {"status": Alert.Status.FIRED, "reason": _cut(fired.reason, REASON_MAX)}
-    Alert.objects.filter(pk=row.pk).update(**columns)
+        row.status, row.reason = Alert.Status.FIRED, _cut(fired.reason, REASON_MAX)
 
 
-def _telling(row: Alert, firing: Firing) -> Telling:
+def _telling(row: Alert, firing: Firing, called: Mapping[int, str]) -> Telling:
     message = f"{firing.reason} {row.note}".strip()
     return Telling(
         title=row.name,
@@ -363,7 +414,7 @@ def _telling(row: Alert, firing: Firing) -> Telling:
         data={
             "alert_id": row.pk,
             "generation": firing.generation,
-            "symbol": _symbol(row),
+            "symbol": _symbol(row, called),
             "observed": firing.observed,
             "reason": firing.reason,
             "gapped": firing.gapped,
@@ -374,12 +425,12 @@ def _telling(row: Alert, firing: Firing) -> Telling:
     )
 
 
-def _symbol(row: Alert) -> str | None:
+def _symbol(row: Alert, called: Mapping[int, str]) -> str | None:
     """The instrument that it is about; None where it is about several or none."""
     if row.instrument is not None:
         return row.instrument.symbol
-    called = conditions.symbols_of([row])
-    return next(iter(called.values())) if len(called) == 1 else None
+    about = {called[i] for i in row.names.values() if i in called}
+    return about.pop() if len(about) == 1 else None
 
 
 # --- For the follower -----------------------------------------------------------------------------------------------

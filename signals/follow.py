@@ -21,18 +21,18 @@ from typing import Any, Final
 import msgspec
 import redis
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.utils import timezone
 
 from ingestion import demand, latest, markets, sessions
 from ingestion.journal import START, parse_id
 from ingestion.store import to_us
 from signals import alerts, arming, conditions, rules
-from signals.arming import State, Terms
+from signals.arming import State, Terms, Verdict
 from signals.conditions import World
 from signals.facts import Facts
 from signals.levels import Levels, watch
-from signals.models import Alert
+from signals.models import Alert, Firing
 from signals.rules import Ask, Leaf, Rule, Seen
 from worker import metrics
 from worker.redis import client, key
@@ -43,6 +43,8 @@ logger = logging.getLogger(__name__)
 # A store that is away is everybody's trouble, and passes; whatever else fails is one alert's.
 _AWAY: Final = (redis.RedisError, OperationalError, InterfaceError)
 _READ_AT_ONCE: Final = 2_000
+# Told in one transaction; the first of a thousand does not wait for the last.
+_FIRE_AT_ONCE: Final = 50
 
 
 @resident("signals.follow")
@@ -108,6 +110,7 @@ class Follower:
         self.trees: defaultdict[int, set[int]] = defaultdict(set)
         self.timed: set[int] = set()
         self.last: dict[Ask, Seen] = {}
+        self.firing: dict[int, tuple[Armed, Verdict]] = {}
         self.unstored: dict[int, Armed] = {}
         self.cursor = _read_cursor()
         self.touched = START
@@ -278,10 +281,12 @@ class Follower:
         moved: set[int] = set().union(*(self.trees.get(i, ()) for i in moves))
         if moved:
             self._judge_trees(moved, now, {i: _folded(looks) for i, looks in moves.items()})
+        self._fire(now)
 
     def _look(self, ids: Collection[int], now: datetime) -> None:
         """Look at the market as it is: what was just read has seen nothing of it, or not all."""
         self._judge_trees([pk for pk in ids if pk in self.alerts], now, {})
+        self._fire(now)
 
     def _judge_trees(self, ids: Collection[int], now: datetime, prices: Mapping[int, Seen]) -> None:
         facts = self._gather({ask for pk in ids for ask in self.alerts[pk].asks}, now, prices)
@@ -314,6 +319,7 @@ class Follower:
             own = {ask: facts[ask] for ask in one.asks if ask in facts}
             if one.waits or any(self.last.get(ask) != seen for ask, seen in own.items()):
                 self._judge(one, own, now)
+        self._fire(now)
         self.last = facts
 
     # --- Judging --------------------------------------------------------------------------------------------------
@@ -349,14 +355,12 @@ class Follower:
         """One look of one alert. Its trouble is its own."""
         now_us = to_us(now)
         muted = one.is_muted(now_us)
+        if one.pk in self.firing:
+            self._fire(now)  # it may have fired again: one generation after the other
+            if one.pk not in self.alerts:
+                return
         try:
             verdict = arming.judge(one.rule, one.terms, one.state, facts, now_us, muted, self.world.called)
-            if verdict.fired is not None and alerts.fire(one, verdict, now) is None:
-                self.again.add(one.pk)  # another fired it, or its owner changed it: what is here is old
-                self._forget(one.pk)
-                return
-        except _AWAY:
-            raise
         except Exception as error:
             logger.exception("alert %d cannot be judged", one.pk)
             self._break(one, f"It cannot be judged: {type(error).__name__}.", now)
@@ -364,18 +368,45 @@ class Follower:
         one.state = verdict.state
         one.waits = muted or (one.state.cooling_until_us or 0) > now_us
         if verdict.fired is not None:
-            self.fired += 1
-            self.unstored.pop(one.pk, None)
-            metrics.count("signals.alerts_fired")
+            self.firing[one.pk] = one, verdict
         elif verdict.moved:
             self.unstored[one.pk] = one
-        self._go_on(one)
+        self._put(one)
+        if len(self.firing) >= _FIRE_AT_ONCE:
+            self._fire(now)
 
-    def _go_on(self, one: Armed) -> None:
-        if one.state.phase == arming.SPENT:
-            self._forget(one.pk)
-        else:
-            self._put(one)
+    def _fire(self, now: datetime) -> None:
+        """Tell what fired, all in one transaction. Where that fails, each by itself: one's trouble is its own."""
+        firing, self.firing = list(self.firing.values()), {}
+        if not firing:
+            return
+        try:
+            done = alerts.fire_all(firing, now)
+        except _AWAY:
+            raise
+        except Exception:
+            logger.exception("alerts that fired together are told one by one")
+            done = {}
+            for one, verdict in firing:
+                done |= self._fire_one(one, verdict, now)
+        self.fired += len(done)
+        metrics.count("signals.alerts_fired", len(done))
+        for one, _ in firing:
+            self.unstored.pop(one.pk, None)  # it is stored with its firing
+            if one.pk not in done:
+                self.again.add(one.pk)  # another fired it, or its owner changed it: what is here is old
+            if one.pk not in done or one.state.phase == arming.SPENT:
+                self._forget(one.pk)
+
+    def _fire_one(self, one: Armed, verdict: Verdict, now: datetime) -> dict[int, Firing]:
+        try:
+            return alerts.fire_all([(one, verdict)], now)
+        except _AWAY:
+            raise
+        except Exception as error:
+            logger.exception("alert %d cannot be told", one.pk)
+            self._break(one, f"It cannot be told: {type(error).__name__}.", now)
+            return {}
 
     def _break(self, one: Armed, reason: str, now: datetime) -> None:
         alerts.break_off(one, reason, now)
@@ -383,14 +414,13 @@ class Follower:
 
     def _store(self) -> None:
         """What whoever takes over has to know: sides, counts, what was told. All at once, or again."""
-        if not self.unstored:
-            return
-        with transaction.atomic():
-            refused = {pk for pk, one in self.unstored.items() if not alerts.keep(one, one.state)}
+        for start in range(0, len(waiting := list(self.unstored.values())), _READ_AT_ONCE):
+            some = waiting[start : start + _READ_AT_ONCE]
+            refused = {one.pk for one in some} - alerts.keep_all([(one, one.state) for one in some])
+            for pk in refused:
+                self._forget(pk)
+            self.again |= refused
         self.unstored.clear()
-        for pk in refused:
-            self._forget(pk)
-        self.again |= refused
 
 
 def _armed(row: Alert, rule: Rule) -> Armed:

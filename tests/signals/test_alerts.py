@@ -350,7 +350,7 @@ def test_a_verdict_on_what_was_changed_meanwhile_is_void(btc, make, tick, follow
     verdict = arming.Verdict(msgspec.structs.replace(judged.state, generation=1), fired, True)
     alerts.snooze(alert, timezone.now() + timedelta(hours=1))
     assert alerts.fire(judged, verdict, timezone.now()) is None
-    assert not alerts.keep(judged, judged.state)
+    assert alerts.keep_all([(judged, judged.state)]) == set()
     assert Firing.objects.count() == 0
 
 
