@@ -34,6 +34,10 @@ class Watch(msgspec.Struct, frozen=True, gc=False):
         """Whether it wants every look."""
         return self.above == -INF or self.below == INF
 
+    def reached(self, low: float, high: float, now_us: int) -> bool:
+        """Whether a look with these extremes is one that it waits for."""
+        return high > self.above or low < self.below or (self.wake_us is not None and now_us >= self.wake_us)
+
 
 EACH: Final = Watch(above=-INF)
 

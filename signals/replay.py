@@ -12,7 +12,8 @@ import numpy as np
 
 from signals import arming
 from signals.arming import Fired, Terms
-from signals.rules import Ask, Names, Rule, Seen
+from signals.levels import EACH, Watch, watch
+from signals.rules import Ask, Names, Rule, Seen, plain_price
 
 # Between two looks at the time that is left.
 _LOOKS: Final = 500
@@ -67,17 +68,27 @@ def replay(
     times = _times(tracks.values(), start_us, end_us)
     rows = {ask: np.searchsorted(track.at_us, times, side="right") - 1 for ask, track in tracks.items()}
     state, firings = arming.begun(start_us), list[Fired]()
+    plain, waits = plain_price(rule), EACH
     for look, now_us in enumerate(times.tolist()):
         if look % _LOOKS == 0 and is_late():
             raise TooSlow
         facts = _facts(tracks, rows, look, now_us)
+        # Most looks at a price change nothing, and are passed over as the follower passes them over.
+        if plain is not None and not _reached(waits, facts.get(plain.ask), now_us):
+            continue
         verdict = arming.judge(rule, terms, state, facts, now_us, muted=is_muted(now_us), names=names)
         state = verdict.state
         if verdict.fired is not None:
             firings.append(verdict.fired)
         if state.phase != arming.ARMED:
             break
+        if plain is not None:
+            waits = watch(plain, terms, state) or EACH
     return firings
+
+
+def _reached(waits: Watch, seen: Seen | None, now_us: int) -> bool:
+    return seen is not None and waits.reached(seen.low, seen.high, now_us)
 
 
 def _times(tracks: Iterable[Track], start_us: int, end_us: int) -> np.ndarray:
