@@ -585,14 +585,11 @@ OUTCOME_INTERVAL_S = env.float("OUTCOME_INTERVAL_S", 30.0)
 CALIBRATED_MIN_OUTCOMES = env.int("CALIBRATED_MIN_OUTCOMES", 30)
 SCORECARD_CACHE_S = env.float("SCORECARD_CACHE_S", 60.0)
 
-# Figures and anomalies are looked for in bars of these intervals, so often, when the bar had so long to arrive.
+# Figures and anomalies are looked for in bars of these intervals, so often.
 FINDING_INTERVALS = env.list("FINDING_INTERVALS", default=["1m", "5m", "15m", "1h", "4h", "1d"])
 FINDING_LOOK_INTERVAL_S = env.float("FINDING_LOOK_INTERVAL_S", 10.0)
-FINDING_GRACE_S = env.float("FINDING_GRACE_S", 8.0)
-# Instruments that are looked at; bars that are made up for after an interruption, of each; and bars that findings are
-# kept for.
+# Instruments that are looked at, and bars that findings are kept for.
 FINDING_INSTRUMENTS_MAX = env.int("FINDING_INSTRUMENTS_MAX", 1_000)
-FINDING_CATCH_UP_BARS = env.int("FINDING_CATCH_UP_BARS", 20)
 FINDING_KEEP_BARS = env.int("FINDING_KEEP_BARS", 2_000)
 
 # --- Notifications (docs/notifications.md)
@@ -645,6 +642,9 @@ ALERT_BARS_RETRY_S = env.float("ALERT_BARS_RETRY_S", 2.0)
 ALERT_BARS_LATE_S = env.float("ALERT_BARS_LATE_S", 60.0)
 # "N minutes before": how much older than that a price may be.
 ALERT_BASE_LATE_S = env.float("ALERT_BASE_LATE_S", 300.0)
+# A split that becomes known so many days after it came re-scales thresholds still.
+ALERT_RESCALE_DAYS = env.int("ALERT_RESCALE_DAYS", 30)
+ALERT_RESCALE_INTERVAL_S = env.float("ALERT_RESCALE_INTERVAL_S", 60.0)
 # A drawdown is from the highest point of so many days.
 ALERT_DRAWDOWN_DAYS = env.int("ALERT_DRAWDOWN_DAYS", 365)
 # One gathering reads bars and ledgers for so long; what is left waits for the next.

@@ -13,21 +13,18 @@ from ingestion.candles import INTERVALS
 from ingestion.models import Instrument
 from ingestion.providers import SOURCE_NAMES
 from ingestion.symbols import UnknownSymbol, resolve
-from signals import readings
+from signals import readings, windows
 from signals.anomalies import PRICE_SPIKE, VOLUME_SURGE, Anomaly, Measure, anomalies
 from signals.candles import Candles
 from signals.models import Examined, Finding
 from signals.patterns import BEARISH, BULLISH, FIGURES, Figure, Shape, candlestick_names, candlesticks, figures
+from signals.windows import Place, Window
 
 SHAPE: Final = Shape()
 MEASURE: Final = Measure()
 # Bars before the first that is looked at: the longest figure with its pole and its turning points, and some more for
 # the average range, so that what is found does not hang on where reading began.
 HISTORY: Final = SHAPE.longest + 2 * SHAPE.flag_longest + 2 * SHAPE.swing + 34
-
-
-# Instruments whose findings are written in one transaction.
-BATCH: Final = 100
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -87,9 +84,6 @@ def _of_anomaly(one: Anomaly) -> Found:
     return Found(one.kind, one.kind, one.time_us, direction, one.confidence, parameters)
 
 
-# What one instrument's bars gave, and how far they were looked at.
-_Examination = tuple[list[Finding], Examined]
-
 # --- On demand --------------------------------------------------------------------------------------------------
 
 
@@ -108,18 +102,11 @@ def on_demand(
 def find(interval: str, now: dt.datetime) -> int:
     """Look at the bars of this interval that have closed since the last run, of what the feeds follow: SYMBOLS, and
     what somebody watches, holds or has an alert on. Re-running changes nothing. Returns how many were found."""
-    step_us = INTERVALS[interval]
-    boundary_us = store.to_us(now - dt.timedelta(seconds=settings.FINDING_GRACE_S)) // step_us * step_us
-    ids = _followed()
-    places = dict(
-        Examined.objects.filter(interval=interval, instrument_id__in=ids).values_list("instrument_id", "until")
-    )
-    due = [i for i in ids if i not in places or store.to_us(places[i]) < boundary_us]
-    rows = Instrument.objects.in_bulk(due)
     found = 0
-    for at in range(0, len(due), BATCH):
-        some = [i for i in due[at : at + BATCH] if i in rows]
-        found += _keep([_examine(rows[i], interval, places.get(i), boundary_us) for i in some])
+    due = windows.due(interval, dict.fromkeys(_followed(), HISTORY), now, Examined)
+    for places in windows.batches(due):
+        examined = [_examine(interval, window) for window in windows.read(interval, places)]
+        found += _keep(interval, examined)
     return found
 
 
@@ -137,40 +124,31 @@ def _followed() -> list[int]:
     return list(ids)[: settings.FINDING_INSTRUMENTS_MAX]
 
 
-def _examine(instrument: Instrument, interval: str, place: dt.datetime | None, boundary_us: int) -> _Examination:
-    """One instrument's bars since its place, or the last one where it has none."""
-    step_us = INTERVALS[interval]
-    earliest_us = boundary_us - step_us * (settings.FINDING_CATCH_UP_BARS if place else 1)
-    place_us = max(earliest_us, store.to_us(place) if place else 0)
-    count = HISTORY + (boundary_us - place_us) // step_us
-    bars = store.candles(instrument.id, interval, end=store.to_datetime(boundary_us), limit=count)
-    new = [bar for bar in bars if bar.time_us + step_us > place_us]
-    # One that is not final yet is waited for, for as long as what was missed is caught up with.
-    until_us = next((bar.time_us for bar in new if not bar.final), boundary_us)
-    closed = [bar for bar in bars if bar.final and bar.time_us < until_us]
-    first = sum(bar.time_us + step_us <= place_us for bar in closed)
-    found = look(readings.as_candles(instrument, interval, closed), first) if first < len(closed) else []
-    rows = [_row(instrument, interval, one, SOURCE_NAMES[closed[-1].source]) for one in found]
-    return rows, Examined(instrument=instrument, interval=interval, until=store.to_datetime(until_us))
+def _examine(interval: str, window: Window) -> tuple[list[Finding], Place | None]:
+    """What one instrument's due bars have confirmed, and which of them were there: a bar that isn't final is waited
+    for."""
+    places = {time_us: at for time_us in window.place.times_us if (at := window.at(time_us)) is not None}
+    if not places:
+        return [], None
+    found = look(window.candles, min(places.values()))
+    rows = [_row(window.place, interval, one) for one in found]
+    return rows, msgspec.structs.replace(window.place, times_us=tuple(sorted(places)))
 
 
-def _row(instrument: Instrument, interval: str, one: Found, source: str) -> Finding:
+def _row(place: Place, interval: str, one: Found) -> Finding:
     return Finding(
-        kind=one.kind, name=one.name, instrument=instrument, interval=interval, source=source,
-        time=store.to_datetime(one.time_us), direction=one.direction, confidence=one.confidence,
-        parameters=one.parameters,
+        kind=one.kind, name=one.name, instrument=place.instrument, interval=interval,
+        source=SOURCE_NAMES[place.source], time=store.to_datetime(one.time_us), direction=one.direction,
+        confidence=one.confidence, parameters=one.parameters,
     )  # fmt: skip
 
 
-def _keep(batch: Sequence[_Examination]) -> int:
+def _keep(interval: str, examined: Sequence[tuple[list[Finding], Place | None]]) -> int:
     """The findings and how far they reach, in one transaction. What another run has kept is not doubled."""
-    rows = [row for found, _ in batch for row in found]
+    rows = [row for found, _ in examined for row in found]
     with transaction.atomic():
         Finding.objects.bulk_create(rows, ignore_conflicts=True)
-        Examined.objects.bulk_create(
-            [place for _, place in batch],
-            update_conflicts=True, unique_fields=["interval", "instrument"], update_fields=["until"],
-        )  # fmt: skip
+        windows.mark(interval, [place for _, place in examined if place is not None], Examined)
     return len(rows)
 
 

@@ -4,7 +4,7 @@ before them. Many instruments at once; sources are never mixed."""
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from django.conf import settings
@@ -15,9 +15,11 @@ from ingestion.models import Instrument
 from ingestion.providers import SOURCE_NAMES
 from ingestion.symbols import source_rank
 from signals.candles import Candles
-from signals.models import Evaluated
+from signals.models import Evaluated, Examined
 from signals.readings import as_candles
 
+# Rows that tell how far bars were asked about: by strategies, and for what `findings.py` finds.
+Done = Evaluated | Examined
 # Instruments whose bars are held in memory at once.
 AT_ONCE: Final = 100
 MINUTES_MAX: Final = 200_000
@@ -55,14 +57,15 @@ def max_age_s(interval: str) -> float:
     return float(max(settings.SIGNAL_MAX_AGE_S, settings.SIGNAL_MAX_AGE_SHARE * INTERVALS[interval] / 1e6))
 
 
-def due(interval: str, instruments: Mapping[int, int], now: datetime) -> list[Place]:
-    """What has closed since it was asked about last; a minute that was revised since, again.
+def due(interval: str, instruments: Mapping[int, int], now: datetime, done: type[Done] = Evaluated) -> list[Place]:
+    """What has closed since it was asked about last; by strategies, a minute that was revised since, again.
 
-    instruments: by id, how much history each needs.
+    instruments: by id, how much history each needs. done: the rows that tell what was asked about.
     """
     if not instruments:
         return []
-    found = _minutes(instruments, now) if interval == "1m" else _longer(interval, instruments, now)
+    find = _minutes if interval == "1m" else _longer
+    found = find(interval, instruments, now, done)
     known = Instrument.objects.in_bulk(found)
     return [Place(known[i], source, tuple(times), instruments[i]) for i, (source, times) in found.items() if i in known]
 
@@ -73,13 +76,13 @@ def batches(places: Sequence[Place]) -> Iterator[Sequence[Place]]:
         yield places[first : first + AT_ONCE]
 
 
-def mark(interval: str, places: Iterable[Place]) -> None:
+def mark(interval: str, places: Iterable[Place], done: type[Done] = Evaluated) -> None:
     """These bars have been asked about."""
-    rows = [
-        Evaluated(interval=interval, instrument=place.instrument, time=store.to_datetime(place.times_us[-1]))
+    rows: list[Any] = [
+        done(interval=interval, instrument=place.instrument, time=store.to_datetime(place.times_us[-1]))
         for place in sorted(places, key=lambda place: place.instrument.pk)
     ]
-    Evaluated.objects.bulk_create(
+    _rows(done).bulk_create(
         rows, update_conflicts=True, unique_fields=["interval", "instrument"], update_fields=["time"]
     )
 
@@ -108,17 +111,20 @@ def _read_longer(interval: str, place: Place) -> list[Bar]:
 # --- What has closed
 
 
-def _minutes(instruments: Mapping[int, int], now: datetime) -> dict[int, tuple[int, list[int]]]:
+def _minutes(
+    interval: str, instruments: Mapping[int, int], now: datetime, done: type[Done]
+) -> dict[int, tuple[int, list[int]]]:
     """Our own final minutes: that a minute is final stands in its row."""
     length = timedelta(microseconds=INTERVALS["1m"])
     oldest = now - timedelta(seconds=max_age_s("1m")) - length
     closed_us = store.to_us(now - length)
     fresh = store.final_candles_since(oldest, limit=MINUTES_MAX)
     best = _one_source_each(bar for bar in fresh if bar.time_us <= closed_us and bar.instrument_id in instruments)
-    asked = _asked("1m", best)
+    asked = _asked("1m", best, done)
+    again = done is Evaluated
     found = {}
     for instrument, bars in best.items():
-        times = [bar.time_us for bar in bars if bar.rev > 0 or bar.time_us > asked.get(instrument, -1)]
+        times = [bar.time_us for bar in bars if (again and bar.rev > 0) or bar.time_us > asked.get(instrument, -1)]
         if times:
             found[instrument] = bars[0].source, times
     return found
@@ -132,7 +138,9 @@ def _one_source_each(bars: Iterable[Bar]) -> dict[int, list[Bar]]:
     return {instrument: by_source[min(by_source, key=_rank)] for instrument, by_source in found.items()}
 
 
-def _longer(interval: str, instruments: Mapping[int, int], now: datetime) -> dict[int, tuple[int, list[int]]]:
+def _longer(
+    interval: str, instruments: Mapping[int, int], now: datetime, done: type[Done]
+) -> dict[int, tuple[int, list[int]]]:
     """Bars of several minutes, by the clock: whether all that they are made of is final shows when they are read."""
     step_us = INTERVALS[interval]
     until_us = store.to_us(now) - int(settings.SIGNAL_SETTLE_S * 1e6)
@@ -140,7 +148,7 @@ def _longer(interval: str, instruments: Mapping[int, int], now: datetime) -> dic
     times = range(last_us, store.to_us(now) - int(max_age_s(interval) * 1e6) - step_us, -step_us)[::-1]
     if not times:
         return {}
-    asked = _asked(interval, instruments)
+    asked = _asked(interval, instruments, done)
     open_ids = [i for i in instruments if asked.get(i, -1) < last_us]
     if not open_ids:
         return {}
@@ -158,7 +166,11 @@ def _rank(source: int) -> int:
     return source_rank(SOURCE_NAMES[source])
 
 
-def _asked(interval: str, instrument_ids: Collection[int]) -> dict[int, int]:
-    """Each instrument's bar that strategies were asked about last, by its beginning."""
-    rows = Evaluated.objects.filter(interval=interval, instrument_id__in=list(instrument_ids))
+def _rows(done: type[Done]) -> Any:
+    return done.objects
+
+
+def _asked(interval: str, instrument_ids: Collection[int], done: type[Done]) -> dict[int, int]:
+    """Each instrument's bar that was asked about last, by its beginning."""
+    rows = _rows(done).filter(interval=interval, instrument_id__in=list(instrument_ids))
     return {i: store.to_us(time) for i, time in rows.values_list("instrument_id", "time")}

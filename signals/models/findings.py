@@ -37,14 +37,14 @@ class Finding(models.Model):
 
 
 class Examined(models.Model):
-    """How far an instrument's bars have been looked through for them."""
+    """How far an instrument's bars have been looked through for them: the last bar that was."""
 
     instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="+")
     interval = models.CharField(max_length=4)
-    until = models.DateTimeField(help_text="bars that closed by then have been looked at")
+    time = models.DateTimeField(help_text="when the bar began")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["interval", "instrument"], name="one_examination_each")]
 
     def __str__(self) -> str:
-        return f"{self.instrument} {self.interval} until {self.until:%Y-%m-%d %H:%M}"
+        return f"{self.instrument} {self.interval} up to {self.time:%Y-%m-%d %H:%M}"

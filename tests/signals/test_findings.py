@@ -17,6 +17,7 @@ from .conftest import CLOSED, market
 
 NOW = CLOSED + dt.timedelta(seconds=10)
 MINUTE = dt.timedelta(minutes=1)
+MAX_AGE_S = 180.0
 # Quiet, then a double top that its last close confirms: as in test_patterns, but long enough for everything else.
 SHAPE = [*[100.0 + i % 2 for i in range(80)], 100, 104, 108, 112, 116, 112, 108, 104, 108, 112, 116, 112, 108, 104, 99]
 
@@ -45,25 +46,27 @@ def test_a_confirmed_figure_is_kept_once_with_what_it_was_found_by(watched, cand
     assert kept() == before
 
 
-def test_bar_by_bar_it_finds_what_it_finds_at_once(watched, candles):
+def test_bar_by_bar_it_finds_what_it_finds_at_once(watched, candles, settings):
+    settings.SIGNAL_MAX_AGE_S = MAX_AGE_S
     candles([*SHAPE, *[99.0 - i for i in range(6)], 140.0])
     start = CLOSED - 6 * MINUTE
     for minute in range(7):
         findings.find("1m", start + minute * MINUTE + dt.timedelta(seconds=10))
     bar_by_bar = kept()
-    assert {time for _, _, time in bar_by_bar} <= {start + minute * MINUTE for minute in range(7)}
     Finding.objects.all().delete()
-    Examined.objects.update(until=start - MINUTE)
+    Examined.objects.all().delete()
+    settings.SIGNAL_MAX_AGE_S = 6 * 60 + MAX_AGE_S
     findings.find("1m", NOW)  # after an interruption
     assert kept() == bar_by_bar
     assert ("price_spike", "price_spike", CLOSED) in bar_by_bar
 
 
-def test_what_is_older_than_the_last_bar_is_no_news_at_first(watched, candles):
-    candles([*SHAPE, 98.0])
+def test_what_is_long_over_is_no_news(watched, candles, settings):
+    settings.SIGNAL_MAX_AGE_S = 60
+    candles([*SHAPE, *[98.0] * 5])
     findings.find("1m", NOW)
-    assert not Finding.objects.filter(time__lt=CLOSED).exists()
-    assert Examined.objects.get().until == CLOSED
+    assert not Finding.objects.filter(name="double_top").exists()
+    assert Examined.objects.get().time == CLOSED - MINUTE
 
 
 def test_an_open_bar_is_waited_for(watched, candles):
@@ -71,7 +74,7 @@ def test_an_open_bar_is_waited_for(watched, candles):
     findings.find("1m", NOW - MINUTE)
     candles(SHAPE[-1:], final=False)
     findings.find("1m", NOW)
-    assert Examined.objects.get().until == CLOSED - MINUTE
+    assert Examined.objects.get().time == CLOSED - 2 * MINUTE
     assert not Finding.objects.filter(name="double_top").exists()
 
 
@@ -91,10 +94,11 @@ def test_only_what_somebody_follows_is_looked_at(btc, candles, own_prefix, setti
     assert findings.find("1m", NOW) > 0
 
 
-def test_longer_bars_are_made_of_their_minutes(watched, candles):
-    candles([100.0] * 300)
-    findings.find("1h", NOW)
-    assert Examined.objects.get(interval="1h").until == CLOSED
+def test_longer_bars_are_made_of_their_minutes(watched, candles, settings):
+    candles([100.0 + i % 2 for i in range(60 * 70)] + [150.0] * 60)
+    findings.find("1h", CLOSED + dt.timedelta(seconds=settings.SIGNAL_SETTLE_S + 1))
+    assert Examined.objects.get(interval="1h").time == CLOSED - dt.timedelta(hours=1)
+    assert Finding.objects.get(name="price_spike").time == CLOSED
 
 
 @pytest.mark.django_db(transaction=True)
