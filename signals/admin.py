@@ -1,5 +1,6 @@
 """Signals and notifications to look at; subscriptions to edit."""
 
+from functools import partial
 from typing import Any, Final
 
 from django import forms
@@ -163,7 +164,7 @@ class NewsFeedAdmin(admin.ModelAdmin):
         providers = sorted(set(queryset.values_list("provider", flat=True)))
         count = queryset.update(next_due=timezone.now())
         for provider in providers:
-            poll_news.delay_on_commit(provider)
+            transaction.on_commit(partial(poll_news.delay, provider))
         self.message_user(request, f"{count} lists are asked for.")
 
 

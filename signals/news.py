@@ -55,7 +55,7 @@ def sentiment(instrument_ids: Collection[int], now: dt.datetime, hours: float) -
         FROM told GROUP BY instrument_id, made_up ORDER BY instrument_id, made_up
     """
     window = dt.timedelta(hours=hours)
-    values = {
+    values: dict[str, Any] = {
         "now": now,
         "since": now - window,
         "half_life_s": window.total_seconds() * HALF_LIFE,

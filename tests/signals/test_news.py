@@ -644,12 +644,13 @@ def test_articles_are_looked_at_and_not_written(staff, some_news):
     assert row.headline != "Fake"
 
 
-def test_a_poll_is_asked_for_now(staff, settings):
-    settings.CELERY_TASK_ALWAYS_EAGER = True
+def test_a_poll_is_asked_for_now(staff, django_capture_on_commit_callbacks):
     NewsFeed.objects.create(category="general", url="https://a.example/feed", next_due=NOW + dt.timedelta(days=900))
     row = NewsFeed.objects.get()
     asked = {"action": "poll_now", "_selected_action": [row.pk]}
-    assert staff.post(FEEDS_PAGE, asked).status_code == 302
+    with django_capture_on_commit_callbacks() as callbacks:
+        assert staff.post(FEEDS_PAGE, asked).status_code == 302
+    assert [callback.args for callback in callbacks if hasattr(callback, "args")] == [("rss",)]
     row.refresh_from_db()
     assert row.next_due <= timezone.now()
 
