@@ -101,6 +101,7 @@ def entries() -> list[Entry]:
         Entry("portfolio.prove", "portfolio.prove", at=At(minute="17", hour="3"), expire_s=36_000),
         every(settings.NOTIFICATION_DIGEST_INTERVAL_S, "signals.send_digests"),
         every(settings.DELIVERY_INTERVAL_S, "signals.deliver_due"),
+        every(settings.ALERT_RESCALE_INTERVAL_S, "signals.rescale_alerts"),
         Entry("signals.tidy_deliveries", "signals.tidy_deliveries", at=At(minute="33"), expire_s=3000),
         Entry("signals.tidy_notifications", "signals.tidy_notifications", at=At(minute="31"), expire_s=3000),
         *(

@@ -15,6 +15,7 @@ from signals import (
     news_store,
     notifications,
     outcomes,
+    rescaling,
     strategy_demand,
     strategy_files,
 )
@@ -107,3 +108,9 @@ def find_patterns(interval: str) -> int:
 def tidy_findings() -> int:
     """Forget old findings. Returns how many."""
     return findings.trim(timezone.now())
+
+
+@shared_task(name="signals.rescale_alerts", ignore_result=True)
+def rescale_alerts() -> int:
+    """Bring thresholds into the terms of splits that are in effect. Safe to run twice, and at once."""
+    return rescaling.rescale_all(timezone.now())

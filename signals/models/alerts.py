@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, Func, Q, Value, When
 from django.utils import timezone
 
 from ingestion.models import Instrument
@@ -30,6 +30,17 @@ class AlertQuerySet(models.QuerySet["Alert"]):
             output_field=models.CharField(),
         )
         return self.annotate(standing=standing).filter(standing__in=statuses)
+
+    def about(self, instrument_id: int) -> "AlertQuerySet":
+        """Those in which some name means the instrument."""
+        means = Func(
+            F("names"),
+            Value(f"$.* ? (@ == {int(instrument_id)})"),
+            function="jsonb_path_exists",
+            template="%(function)s(%(expressions)s::jsonpath)",
+            output_field=models.BooleanField(),
+        )
+        return self.filter(means)
 
     def judged(self) -> "AlertQuerySet":
         """Those that the follower judges: snoozed ones too, which only are not told."""
@@ -164,9 +175,7 @@ class Rescaling(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        constraints = [
-            models.UniqueConstraint(fields=["alert", "instrument", "ex_date"], name="rescaled_once_a_split")
-        ]
+        constraints = [models.UniqueConstraint(fields=["alert", "instrument", "ex_date"], name="rescaled_once_a_split")]
 
     def __str__(self) -> str:
         return f"{self.alert} by {self.ratio:g} on {self.ex_date}"

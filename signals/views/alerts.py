@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import BooleanField, F, Func, QuerySet, Value
+from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -12,7 +12,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ingestion.models import Instrument
 from signals import alerts, conditions
 from signals.models import Alert, Firing
 from signals.serializers.alerts import (
@@ -37,7 +36,7 @@ class Alerts(generics.ListAPIView):
         rows = Alert.objects.visible_to(self.request.user).select_related("instrument")
         if "status" in asked:
             rows = rows.in_status(asked["status"], timezone.now())
-        return rows.filter(_looks_at(asked["symbol"])) if "symbol" in asked else rows
+        return rows.about(asked["symbol"].pk) if "symbol" in asked else rows
 
     @extend_schema(parameters=[AlertFilter])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -134,17 +133,6 @@ def _changed(alert: Alert, changes: Mapping[str, Any], enabled: bool | None) -> 
 
 def _as_errors(errors: Mapping[str, str]) -> serializers.ValidationError:
     return serializers.ValidationError({field: [sentence] for field, sentence in errors.items()})
-
-
-def _looks_at(instrument: Instrument) -> Func:
-    """Whether one of its names means the instrument."""
-    return Func(
-        F("names"),
-        Value(f"$.* ? (@ == {instrument.pk})"),
-        function="jsonb_path_exists",
-        template="%(function)s(%(expressions)s::jsonpath)",
-        output_field=BooleanField(),
-    )
 
 
 def _one(alert: Alert) -> Any:
