@@ -531,7 +531,7 @@ def _described(rule: Rule, names: Names, outer: bool = False) -> str:
 
 
 def _leaf_text(leaf: Leaf, names: Names) -> str:
-    said = {OCCURS: "", CROSSES_ABOVE: "crosses above", CROSSES_BELOW: "crosses below"}.get(leaf.op, leaf.op)
+    said = (_LASTS if unit_of(leaf.ask) == "seconds" else _SAID).get(leaf.op, leaf.op)
     parts = [label(leaf.ask, names), said]
     if leaf.op != OCCURS:
         parts.append(amount(leaf.ask, leaf.value))
@@ -571,6 +571,9 @@ def _at_least(ask: Ask) -> str:
     return f" of confidence {number(float(least))} or more" if least else ""
 
 
+_SAID: Final = {OCCURS: "", CROSSES_ABOVE: "crosses above", CROSSES_BELOW: "crosses below"}
+# Of seconds: how long something has been so.
+_LASTS: Final = _SAID | {ABOVE: "for more than", BELOW: "for less than"}
 _BASE_TEXTS: Final = {
     PREVIOUS_CLOSE: "the previous close",
     "open": "the open",
@@ -588,8 +591,8 @@ _WHAT: Final[Mapping[str, Callable[[Ask], str]]] = {
     SIGNAL: _signal_text,
     SENTIMENT: lambda ask: f"sentiment of {ask.get('hours')} h",
     PORTFOLIO: lambda ask: str(ask.get("figure")).removesuffix("_percent").replace("_", " "),
-    STALENESS: lambda ask: "without a tick for",
-    SERVICE: lambda ask: f"{ask.get('part')} degraded for",
+    STALENESS: lambda ask: "without a tick",
+    SERVICE: lambda ask: f"{ask.get('part')} degraded",
 }
 _UNITS: Final = {"percent": " %", "bps": " bps", "seconds": " s"}
 

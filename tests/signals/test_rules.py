@@ -79,8 +79,8 @@ EVERY_KIND = [
     (of("portfolio", figure="total_value", portfolio=9), "portfolio 9 total value above 1"),
     (of("portfolio", figure="drawdown_percent"), "portfolio 3 drawdown above 1 %"),
     (of("portfolio", figure="weight", symbol="ETH-USD"), "portfolio 3 ETH-USD weight above 1 %"),
-    (of("staleness", value=60), "BTC-USD without a tick for above 60 s"),
-    (of("service", part="feeds", value=60), "feeds degraded for above 60 s"),
+    (of("staleness", value=60), "BTC-USD without a tick for more than 60 s"),
+    (of("service", part="feeds", value=60), "feeds degraded for more than 60 s"),
 ]
 
 
