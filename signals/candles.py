@@ -15,8 +15,9 @@ COLUMNS: Final = ("open", "high", "low", "close", "volume")
 class Candles(msgspec.Struct, frozen=True):
     """Bars of one instrument, source and interval, oldest first, as arrays of the same length.
 
-    time_us: when each bar began. session: a number that is the same for bars of one trading session, the UTC day where
-    nothing else is said. A volume that nobody told is NaN. A minute without trades has no bar: nothing is filled in.
+    time_us: when each bar began. session: a number that is the same for bars of one trading session: when it opened,
+    microseconds since 1970, or else the UTC day, counted from then. A volume that nobody told is NaN. A minute without
+    trades has no bar: nothing is filled in.
     """
 
     step_us: int

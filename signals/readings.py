@@ -60,7 +60,9 @@ def as_candles(instrument: Instrument, interval: str, bars: Sequence[Bar]) -> Ca
     if name == calendar.ALWAYS or INTERVALS[interval] >= DAY_US:
         return Candles.of(bars, interval)
     known = sessions.calendars()
-    return Candles.of(bars, interval, [_session_of(known, name, bar.time_us) for bar in bars])
+    # By its end: the first hour of a session that opens at half past belongs to it.
+    last_us = INTERVALS[interval] - 1
+    return Candles.of(bars, interval, [_session_of(known, name, bar.time_us + last_us) for bar in bars])
 
 
 def _session_of(known: calendar.Calendars, name: str, time_us: int) -> int:

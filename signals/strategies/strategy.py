@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, Final, Protocol
 
 import msgspec
+import numpy as np
 
 from signals.candles import Candles
 from signals.indicators import InvalidParameters, average_range
@@ -102,5 +103,18 @@ SPAN_MAX: Final = 2.0
 
 
 def is_dense(candles: Candles) -> bool:
-    """Whether the bars took no more than SPAN_MAX times what they take without a missing one."""
-    return float((candles.closed_us - candles.time_us[0]) / (len(candles) * candles.step_us)) <= SPAN_MAX
+    """Whether the bars took no more than SPAN_MAX times what they take without a missing one. That an exchange was
+    shut between two sessions doesn't count."""
+    took_us = candles.closed_us - candles.time_us[0] - _shut_us(candles)
+    return float(took_us / (len(candles) * candles.step_us)) <= SPAN_MAX
+
+
+# No session opened so near to 1970 that its time could be taken for the number of a day.
+_OPENINGS_FROM_US: Final = 10**12
+
+
+def _shut_us(candles: Candles) -> int:
+    """From the last bar of each session to the opening of the next. A day of the clock opens and shuts nothing."""
+    first = np.flatnonzero(np.diff(candles.session)) + 1
+    shut = candles.session[first] - (candles.time_us[first - 1] + candles.step_us)
+    return int(shut[(candles.session[first] > _OPENINGS_FROM_US) & (shut > 0)].sum())

@@ -6,10 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from signals.candles import Candles
 from signals.strategies import KINDS, InvalidParameters, UnknownStrategy, defaults, make
 from signals.strategies.check import looks_ahead, problems
 from signals.strategies.sma_cross import SmaCross
-from signals.strategies.strategy import BUY, SELL
+from signals.strategies.strategy import BUY, SELL, is_dense
 
 from .conftest import market
 
@@ -185,3 +186,16 @@ def test_who_breaks_a_rule_is_told_which(strategy, why):
 def test_who_looks_ahead_is_found():
     assert looks_ahead(Peeks(), CANDLES)
     assert not looks_ahead(CROSS, CANDLES)
+
+
+def test_the_night_between_two_sessions_is_no_gap():
+    """Hours of an exchange that opens at 14:30: seven bars a day. Of a market that never shuts they would be gaps."""
+    hour = 3_600_000_000
+    opens = [day * 24 * hour + hour * 14 + hour // 2 + 10**15 for day in range(3)]
+    times = np.array([at - hour // 2 + i * hour for at in opens for i in range(7)], np.int64)
+    columns = [np.full(len(times), 100.0) for _ in range(5)]
+    by_session, by_clock = np.repeat(opens, 7), times // (24 * hour)
+    assert is_dense(Candles(hour, times, *columns, by_session))
+    assert not is_dense(Candles(hour, times, *columns, by_clock))
+    ends = np.array([0, 6, 7, 13, 14, 20])
+    assert not is_dense(Candles(hour, times[ends], *(column[ends] for column in columns), by_session[ends]))
