@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final
 
 from celery import current_app
 from django.conf import settings
@@ -14,7 +15,8 @@ from signals.models import Delivery, Destination, Notification
 
 logger = logging.getLogger(__name__)
 
-TASK = "signals.deliver"
+TASK: Final = "signals.deliver"
+_STANDING: Final = "SELECT * FROM signals_destination WHERE user_id = ANY(%s) AND enabled ORDER BY id FOR KEY SHARE"
 
 
 def plan(told: Sequence[tuple[Notification, datetime | None]]) -> list[Delivery]:
@@ -64,8 +66,9 @@ def nudge_due(now: datetime) -> int:
 
 
 def _destinations(user_ids: set[int]) -> dict[int, list[Destination]]:
+    """Those that are switched on, kept from being deleted until the teller has committed."""
     found: dict[int, list[Destination]] = {}
-    for row in Destination.objects.filter(user_id__in=user_ids, enabled=True):
+    for row in Destination.objects.raw(_STANDING, [list(user_ids)]) if user_ids else ():
         found.setdefault(row.user_id, []).append(row)
     return found
 

@@ -31,7 +31,7 @@ def build(config: Config, message: Message) -> Request:
     headers = {
         "Title": _header(clip(line(message.title), TITLE_MAX)),
         "Priority": _PRIORITY[message.priority],
-        "Tags": _header(",".join(tags)),
+        "Tags": _header(line(",".join(tags))),
         "Content-Type": "text/plain; charset=utf-8",
         "Idempotency-Key": message.key,
     }

@@ -96,7 +96,10 @@ class OneDestination(APIView):
     @extend_schema(responses={204: OpenApiResponse(description="It is gone, and its log with it.")})
     def delete(self, request: Request, destination_id: int) -> Response:
         """Take it away, with what was still to be sent there."""
-        _own(request, destination_id).delete()
+        with transaction.atomic():
+            # Whoever is just planning a delivery to it goes first, and that one is deleted as well.
+            rows = Destination.objects.visible_to(request.user).select_for_update()
+            get_object_or_404(rows, pk=destination_id).delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

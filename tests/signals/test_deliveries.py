@@ -10,12 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from signals import attempts, delivery, notifications, sending, vapid
 from signals.models import Delivery, Destination, Notification
 from signals.notifications import Telling
+from tests.processes import wait_for
 from tests.signals.receivers import DRIP, HANG, Discord, MailServer, Ntfy, PushService, Receiver, Slack, Telegram
 
 ALERT = Telling(
@@ -457,6 +458,32 @@ def test_of_many_at_once_one_sends(alice, hook):
     with ThreadPoolExecutor(4) as pool:
         done = [found for found in pool.map(one, range(4)) if found]
     assert len(done) == len(hook.calls) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_destination_is_not_deleted_under_those_who_plan(alice, hook, client):
+    client.force_login(alice)
+
+    def delete():
+        try:
+            return client.delete(f"/api/destinations/{Destination.objects.get().pk}/").status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            tell(alice)
+            deleting = pool.submit(delete)
+            wait_for(somebody_waits, what="the deletion to wait")
+        assert deleting.result(10) == 204
+    assert not Delivery.objects.exists()
+    assert Notification.objects.exists()
+
+
+def somebody_waits():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+        return cursor.fetchone()
 
 
 def test_a_destination_deleted_meanwhile_breaks_nothing(alice, hook):
