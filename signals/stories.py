@@ -52,16 +52,15 @@ def canonical_url(url: str) -> str:
     >>> canonical_url("HTTPS://Example.com:443/a/?utm_source=rss&id=7#top")
     'https://example.com/a?id=7'
     """
+    url = url.strip()
+    if len(url) > URL_MAX_CHARS or any(sign <= " " or "\ud800" <= sign <= "\udfff" for sign in url):
+        return ""
     try:
-        parts = urlsplit(url.strip())
-        scheme, host, port = (
-            parts.scheme.lower(),
-            (parts.hostname or "").lower(),
-            parts.port,
-        )
+        parts = urlsplit(url)
+        scheme, host, port = parts.scheme.lower(), (parts.hostname or "").lower(), parts.port
     except ValueError:
         return ""
-    if scheme not in ("http", "https") or not host or any(sign <= " " for sign in url.strip()):
+    if scheme not in ("http", "https") or not host:
         return ""
     if port is not None and port != {"http": 80, "https": 443}[scheme]:
         host = f"{host}:{port}"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from signals.news_formats import Unreadable, finnhub, rss, simulated
 from signals.news_formats.item import Item, believed, named, plain
 from signals.news_formats.simulated import Subject
+from signals.stories import canonical_url
 from tests.venues.news import feed, finnhub_item
 
 URL = "https://wire.example/feed.xml"
@@ -220,6 +221,7 @@ def test_no_bytes_break_the_readers(noise, at):
             except Unreadable:
                 continue
             assert all(item.headline and item.provider_id for item in found.items)
+            assert all(canonical_url(item.url).encode() is not None for item in found.items)
 
 
 # --- Simulated ----------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ NOW_US = 1_795_255_200_000_000
         ("https://a.example:99999/", ""),
         ("https://[::1", ""),
         ("https://a.example/a b", ""),
+        ("https://a.example/?q=\ud800", ""),
+        ("https://a.example/\x00", ""),
         ("https://a.example/" + "x" * 3000, ""),
         ("", ""),
     ],
