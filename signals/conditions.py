@@ -77,7 +77,8 @@ def understand(raw: Any, user: Any, instrument: Instrument | None) -> Condition:
         return found
 
     _refuse_what_no_row_holds(raw)
-    rule = rules.parse(raw, resolve, _defaults(None if instrument is None else instrument.pk))
+    defaults = _defaults(None if instrument is None else instrument.pk)
+    rule = rules.parse(raw, resolve, msgspec.structs.replace(defaults, parts=services.parts()))
     now = world([(user.pk, rule)])
     _refuse_foreign_portfolios(raw, {portfolio for _, portfolio in now.visible}, rule)
     return Condition(rule, names, currencies_of(rule, now))
@@ -94,7 +95,6 @@ def _defaults(instrument_id: int | None) -> Defaults:
         instrument=instrument_id,
         depth_max=settings.ALERT_MAX_DEPTH,
         leaves_max=settings.ALERT_MAX_LEAVES,
-        parts=services.parts(),
     )
 
 
