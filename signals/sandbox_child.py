@@ -332,7 +332,7 @@ def _described(kind: type) -> Described:
     name = getattr(strategy, "name", None)
     if not isinstance(name, str):
         raise BrokenRule(f"The `name` of {kind.__name__} is no text.")
-    summary = (kind.__doc__ or "").strip().partition("\n")[0]
+    summary = (kind.__doc__ or "").replace("\0", "").strip().partition("\n")[0]
     # A dataclass without a docstring has its signature for one.
     summary = "" if summary.startswith(f"{kind.__name__}(") else summary[:200]
     return Described(name, _warmup(strategy), summary, _parameters(kind))

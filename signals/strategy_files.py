@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import msgspec
 from django.conf import settings
+from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -67,7 +68,25 @@ class Market(msgspec.Struct, frozen=True):
 
 def refresh(now: datetime) -> list[StrategyFile]:
     """Look at each file that is new or has changed since its last look, and forget those that are gone. Re-running
-    changes nothing. Returns those that were looked at."""
+    changes nothing; while another does so, nothing is done. Returns those that were looked at."""
+    with _alone() as is_alone:
+        return _refresh(now) if is_alone else []
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Looking takes a while: whoever comes meanwhile leaves it to the first. The lock ends with its connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext('signals.strategy_files'))")
+        is_alone = bool(cursor.fetchone()[0])
+        try:
+            yield is_alone
+        finally:
+            if is_alone:
+                cursor.execute("SELECT pg_advisory_unlock(hashtext('signals.strategy_files'))")
+
+
+def _refresh(now: datetime) -> list[StrategyFile]:
     rows = {row.path: row for row in StrategyFile.objects.all()}
     paths = _paths()
     StrategyFile.objects.exclude(path__in=[path.name for path in paths]).delete()
@@ -83,7 +102,7 @@ def _paths() -> list[Path]:
         return []
     if len(found) > settings.STRATEGY_FILES_MAX:
         logger.warning("of %s strategy files the first %s are taken", len(found), settings.STRATEGY_FILES_MAX)
-    return [path for path in found[: settings.STRATEGY_FILES_MAX] if len(path.name) <= 200]
+    return [path for path in found[: settings.STRATEGY_FILES_MAX] if len(path.name) <= 200 and path.name.isprintable()]
 
 
 def _refreshed(path: Path, row: StrategyFile | None, now: datetime) -> StrategyFile | None:

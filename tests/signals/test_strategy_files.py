@@ -293,6 +293,21 @@ def test_one_that_is_slow_each_time_has_its_share_of_a_minute(folder, settings):
     assert StrategyFile.objects.get().failures == 1
 
 
+def test_staff_have_a_file_checked_again(folder, client, admin, bob):
+    row = folder({"mine.py": file_that()})["mine.py"]
+    page, again = "/admin/signals/strategyfile/", {"action": "check_again", "_selected_action": [row.pk]}
+    client.force_login(admin)
+    assert "mine.py" in client.get(page).content.decode()
+    assert client.get(f"{page}add/").status_code == 403
+    client.post(page, again)
+    assert strategy_files.available()["green"].digest == ""
+    assert [row.status for row in strategy_files.refresh(NOW)] == ["ok"]
+    for other in ("finding", "signaloutcome"):
+        assert client.get(f"/admin/signals/{other}/").status_code == 200
+    client.force_login(bob)
+    assert client.post(page, again).status_code == 302
+
+
 def test_no_folder_is_no_trouble(settings, tmp_path, db):
     settings.STRATEGY_DIR = tmp_path / "nowhere"
     assert strategy_files.refresh(NOW) == []
