@@ -4,6 +4,7 @@ The rules, as a table: docs/alerts.md. Whoever keeps alerts gives each look at t
 that comes back; what is stale, late, backfilled or quarantined isn't among the facts that it gives.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -203,6 +204,11 @@ def _values(leaf: Leaf, memory: Memory | None, seen: Seen) -> list[float]:
     return [high, low, seen.value] if side > 0 else [low, high, seen.value]
 
 
+def _known(seen: Seen | None) -> Seen | None:
+    """What isn't a number is not known."""
+    return seen if seen is not None and math.isfinite(seen.value + seen.low + seen.high) else None
+
+
 def _is_new(memory: Memory, seen: Seen) -> bool:
     """Not older than what was seen, nor the same again."""
     return seen.at_us > memory.at_us or (seen.at_us == memory.at_us and seen.value != memory.value)
@@ -250,7 +256,7 @@ class _Look:
         self.rule, self.terms, self.now_us, self.muted, self.names = rule, terms, now_us, muted, names
         self.before = state
         self.leaves = leaves(rule)
-        self.seen = [facts.get(leaf.ask) for leaf in self.leaves]
+        self.seen = [_known(facts.get(leaf.ask)) for leaf in self.leaves]
         self.memories = list(state.memories or (None,) * len(self.leaves))
         self.state = state if state.since_us is not None else replace(state, since_us=now_us)
         self.at_us = max((seen.at_us for seen in self.seen if seen is not None), default=now_us)

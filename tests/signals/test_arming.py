@@ -315,6 +315,13 @@ def test_what_is_missing_neither_fires_nor_clears():
     assert alert.looks(None, 99, None, 101) == [0, 0, 0, 1]
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_is_missing(value):
+    alert = Alert(ABOVE_100)
+    assert alert.looks(99, value, 101, value, 102) == [0, 0, 1, 0, 0]
+    assert not alert.look(99, low=-float("inf"), high=value).moved
+
+
 def test_an_older_look_moves_nothing_back():
     alert = Alert(UP_100)
     alert.looks(99, 101)
