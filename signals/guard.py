@@ -5,6 +5,7 @@ something else (DNS rebinding). The certificate is still held to the name.
 """
 
 import ipaddress
+import os
 import socket
 import threading
 from http.cookiejar import DefaultCookiePolicy
@@ -58,7 +59,7 @@ class _Checked:
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         sock: socket.socket = self._first_of(addresses)
-        self._limit = _limit(sock)
+        self._limit = _Limit(sock)
         return sock
 
     def _first_of(self: Any, addresses: list[str]) -> socket.socket:
@@ -78,26 +79,34 @@ class _Checked:
                 limit.cancel()
 
     def getresponse(self: Any) -> Any:
-        limit = _limit(self.sock)
+        limit = _Limit(self.sock)
         try:
             return super().getresponse()  # type: ignore[misc]
         finally:
             limit.cancel()
 
 
-def _limit(sock: socket.socket) -> threading.Timer:
-    """Ends the connection after DELIVERY_CALL_TIMEOUT_S: a timeout of a socket's begins anew with each byte."""
-    timer = threading.Timer(settings.DELIVERY_CALL_TIMEOUT_S, _shut, (sock,))
-    timer.daemon = True
-    timer.start()
-    return timer
+class _Limit:
+    """Ends a connection after DELIVERY_CALL_TIMEOUT_S, unless cancelled: a socket's own timeout begins anew each byte.
 
+    It holds the connection by a descriptor of its own, since TLS takes the socket's away.
+    """
 
-def _shut(sock: socket.socket) -> None:
-    try:
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # past TLS, which would wait for the other side
-    except OSError:
-        pass  # it has ended
+    def __init__(self, sock: socket.socket) -> None:
+        self._held = socket.socket(fileno=os.dup(sock.fileno()))
+        self._timer = threading.Timer(settings.DELIVERY_CALL_TIMEOUT_S, self._shut)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _shut(self) -> None:
+        try:
+            self._held.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it has ended
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+        self._held.close()
 
 
 class _CheckedHTTP(_Checked, HTTPConnection):

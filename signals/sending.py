@@ -61,8 +61,9 @@ def _post(request: Request) -> Answer:
                 return Answer(response.status_code, headers, _beginning(response))
     except (requests.Timeout, urllib3.exceptions.TimeoutError):
         failure = "no answer in time"
-    except requests.exceptions.SSLError:
-        failure = "its certificate does not hold"
+    except requests.exceptions.SSLError as error:
+        doubted = "CERTIFICATE_VERIFY_FAILED" in repr(error)
+        failure = "its certificate does not hold" if doubted else "no secure connection"
     except requests.ConnectionError as error:
         named = "NameResolutionError" in repr(error)
         failure = "its name is not known" if named else "no connection"

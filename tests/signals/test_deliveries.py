@@ -331,6 +331,15 @@ def test_a_receiver_that_hangs_or_drips_costs_a_bounded_time(alice, hook, settin
     assert row.last_error in ("no answer in time", "no connection")
 
 
+def test_a_receiver_that_never_shakes_hands_costs_a_bounded_time(alice, destination, settings):
+    settings.DELIVERY_CALL_TIMEOUT_S, settings.DELIVERY_CONNECT_TIMEOUT_S = 0.3, 60.0
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        destination("slack", secrets={"url": f"https://127.0.0.1:{mute.getsockname()[1]}/"})
+        row = deliver(tell(alice)[0])
+    assert row.status == "pending"
+    assert (row.next_attempt_at - row.attempted_at).total_seconds() < 30
+
+
 def test_control_characters_and_half_characters_do_no_harm(alice, hook):
     hook.then(500, b"\xff\0<script>\r\n" + "日".encode()[:2])
     row = deliver(tell(alice, title="a\r\nb\x07", message="x\x1b[31m")[0])
