@@ -53,7 +53,7 @@ browser: environment ## Only the real browser, which leaves its screenshots in t
 timescale: environment ## The storage tests once more, against TimescaleDB in WebAssembly
 	$(VENV)/python -m tests.timescale -q
 
-BENCHES := ingest listener decode books storage backfill sustained connections fanout indicators alerts ledger performance valuation owners
+BENCHES := ingest listener decode books storage backfill sustained connections fanout indicators alerts ledger performance valuation owners notifications
 
 bench: environment ## The measures of docs/performance.md, as ratios within one run; each runs, whichever misses its target
 	@missed=""; for name in $(BENCHES); do $(VENV)/python -m tests.bench.$$name || missed="$$missed $$name"; done; \

@@ -31,7 +31,8 @@ MAX_P99_MS = 500.0
 TICKS_PER_S = 1000
 # Of all the clients together.
 FIRINGS_PER_S = 8.0
-BELOW, THRESHOLD, ABOVE = 99.0, 100.0, 101.0
+# Where the simulated market, which trades these instruments too, never comes.
+BELOW, THRESHOLD, ABOVE = 999_999.0, 1_000_000.0, 1_000_001.0
 NEWS = b'"type":"notification"'
 SETTINGS = {
     "FEEDS": "simulated", "SIMULATED_TICKS_PER_S": str(TICKS_PER_S), "LOG_LEVEL": "WARNING",
