@@ -51,7 +51,7 @@ def run(interval: str, now: datetime) -> list[Signal]:
         windows.mark(interval, done)
         seen |= {place.instrument.pk for place in done}
     made += review(interval, asked, now, seen, failures)
-    _note(asked, failures, now, some_asked=bool(seen))
+    _note(asked, failures, now, seen)
     return made
 
 
@@ -67,12 +67,15 @@ def _wanted(asked: Iterable[Run]) -> dict[int, int]:
     return needed
 
 
-def _note(asked: Sequence[Run], failures: Mapping[str, str], now: datetime, some_asked: bool) -> None:
+def _note(asked: Iterable[Run], failures: Mapping[str, str], now: datetime, seen: Collection[int]) -> None:
+    """What went wrong, and what does no longer. seen: the instruments that were asked about."""
+    recovered = []
     for one in asked:
         if one.key in failures:
             runs.failed(one.key, one.kind, one.interval, failures[one.key], now)
-    if some_asked:
-        runs.went_well(one for one in asked if one.key not in failures)
+        elif one.failed and any(map(one.wants, seen)):
+            recovered.append(one.key)
+    runs.went_well(recovered)
 
 
 # --- Asking
@@ -268,7 +271,11 @@ def _apart(signals: Sequence[Signal]) -> int:
 
 def _reconsider(signal: Signal, one: Run, window: Window, failures: dict[str, str], now: datetime) -> list[Signal]:
     at = window.at(_begins_us(signal))
-    if at is None or digest_of(window.candles.until(at + 1).last(one.strategy.warmup)) == signal.bars_digest:
+    if at is None:
+        return []
+    if digest_of(window.candles.until(at + 1).last(one.strategy.warmup)) == signal.bars_digest:
+        if window.bars[at].rev > signal.candle_rev:  # revised in what strategies don't see
+            Signal.objects.filter(pk=signal.pk).update(candle_rev=window.bars[at].rev)
         return []
     said = _ask(one, window, at, failures)
     if said is None:

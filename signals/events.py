@@ -20,7 +20,7 @@ class SignalEvent(msgspec.Struct):
     entry_price: float | None
     target_price: float | None
     stop_loss: float | None
-    expires_at: str
+    expires_at: str | None
     status: str
 
 

@@ -5,7 +5,7 @@ Equal ones (kind, parameters, interval) of several users, and of the house, are 
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -149,6 +149,7 @@ def failed(key: str, kind: str, interval: str, why: str, now: datetime) -> None:
     StrategyRun.objects.filter(key=key).update(last_error=why, last_error_at=now, failures=F("failures") + 1)
 
 
-def went_well(runs: Iterable[Run]) -> None:
+def went_well(keys: Collection[str]) -> None:
     """What failed before has been asked without an error."""
-    StrategyRun.objects.filter(key__in=[run.key for run in runs if run.failed]).update(last_error="")
+    if keys:
+        StrategyRun.objects.filter(key__in=keys).update(last_error="")
