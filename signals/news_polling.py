@@ -154,19 +154,34 @@ def _ask_finnhub(feed: NewsFeed) -> Kept:
 
 
 def _ask_finnhub_companies(feed: NewsFeed) -> Kept:
-    """Some of the companies that somebody watches, holds or has an alert on, the longest unasked first."""
-    names, total, read = asking.names(FINNHUB), Kept(), Read([])
-    ids = _ids(names)
+    """Some of the companies that somebody watches, holds or has an alert on, the longest unasked first.
+
+    One that is refused keeps no other waiting; raises why where all of them are.
+    """
+    names, total, refused = asking.names(FINNHUB), Kept(), None
+    ids, read, answered = _ids(names), Read([]), 0
     for name in _companies_due(names, timezone.now().timestamp()):
-        now = timezone.now()
-        first = now.date() - dt.timedelta(days=settings.NEWS_COMPANY_LOOK_BACK_DAYS)
-        body = _finnhub(finnhub.company_call(name.symbol, first, now.date()))
-        read = finnhub.read(body, settings.NEWS_ITEMS_MAX)
+        try:
+            read = _ask_company(name)
+        except (Refused, Unreadable) as error:
+            logger.warning("no news of %s: %s", name.symbol, error)
+            refused = error
+            _note_asked(name)
+            continue
+        answered += 1
         items = [msgspec.structs.replace(item, related=(*item.related, name.symbol)) for item in read.items]
         total = _sum(total, news_store.keep(Origin.of(feed), items, timezone.now(), ids))
-        _note_asked(name, now.timestamp())
+        _note_asked(name)
+    if refused is not None and not answered:
+        raise refused
     _note_answer(feed, 200, read)
     return total
+
+
+def _ask_company(name: Name) -> Read:
+    today = timezone.now().date()
+    first = today - dt.timedelta(days=settings.NEWS_COMPANY_LOOK_BACK_DAYS)
+    return finnhub.read(_finnhub(finnhub.company_call(name.symbol, first, today)), settings.NEWS_ITEMS_MAX)
 
 
 def _finnhub(call: http.Call) -> bytes:
@@ -187,8 +202,8 @@ def _companies_due(names: Iterable[Name], now_s: float) -> list[Name]:
     return waiting[: settings.NEWS_COMPANIES_PER_ROUND]
 
 
-def _note_asked(name: Name, now_s: float) -> None:
-    client().hset(_asked_key(), str(name.instrument.pk), now_s)
+def _note_asked(name: Name) -> None:
+    client().hset(_asked_key(), str(name.instrument.pk), timezone.now().timestamp())
     client().expire(_asked_key(), ASKED_KEPT_S)
 
 

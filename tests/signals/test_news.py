@@ -312,6 +312,19 @@ def test_news_of_companies_is_asked_for_those_that_somebody_wants(finnhub, apple
     assert not [path for path, _, _ in finnhub.calls if path == "/company-news"]
 
 
+def test_a_company_that_is_refused_keeps_no_other_waiting(finnhub, apple, settings):
+    other = Instrument.objects.create(symbol="MSFT", name="Microsoft", kind="equity", currency="USD", exchange="NASDAQ")
+    demand.want("test", [apple.pk, other.pk], 60)
+    finnhub.company["MSFT"] = [finnhub_item(50, "Quiet quarter expected", int(NOW.timestamp()))]
+    finnhub.company["AAPL"] = {"error": "You don't have access to this resource."}
+    done = polled("finnhub")
+    assert (done["new"], done["failed"]) == (1, [])
+    assert told("news:company")[0]["symbols"] == ["MSFT"]
+    other.delete()
+    settings.NEWS_COMPANY_INTERVAL_S = 0.0
+    assert len(polled("finnhub")["failed"]) == 1
+
+
 def test_a_list_is_left_alone_until_it_is_due(finnhub):
     assert poll_news("finnhub")["due"] == 5
     finnhub.calls.clear()
