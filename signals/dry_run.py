@@ -87,6 +87,8 @@ def run(alert: Alert, start: dt.datetime | None, end: dt.datetime | None, now: d
 
 def _span(instruments: Sequence[int], start: dt.datetime | None, end: dt.datetime | None, now: dt.datetime) -> Span:
     end = now if end is None else min(end, now)
+    if end <= earliest():
+        raise Refused(end=f"Nothing was recorded before {earliest():%Y-%m-%d}.")
     start = end - dt.timedelta(days=DEFAULT_DAYS) if start is None else max(start, earliest())
     if start >= end:
         raise Refused(end="It must be after `start`, and `start` in the past.")

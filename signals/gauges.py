@@ -39,6 +39,12 @@ def bars_before(ask: Ask, step_us: int) -> int:
     return min(HISTORY_MAX, wanted.warmup if wanted.settle is not None else max(wanted.lookback, DAY_US // step_us))
 
 
+def settles(ask: Ask) -> bool:
+    """Whether an indicator comes to the same wherever its bars begin; a VWAP does, once its session is whole."""
+    wanted = asked(str(ask.get("name")))
+    return wanted.settle is not None or wanted.indicator.name == "vwap"
+
+
 def series(ask: Ask, candles: Candles) -> np.ndarray:
     """Its value at each bar, as long as the candles; NaN where there is none.
 

@@ -205,6 +205,8 @@ _BASES: Final[Mapping[str, Callable[[Sequence[Bar], int, int, int], float]]] = {
 
 def _gauges(tracks: Tracks, ask: Ask) -> Track:
     interval = gauges.interval_of(ask)
+    if ask.kind == rules.INDICATOR and not gauges.settles(ask):
+        raise NotReplayed("It adds up all bars from wherever they begin: of the past it would say something else.")
     step_us, instrument = INTERVALS[interval], Instrument.objects.get(pk=ask.instrument or 0)
     bars = tracks.bars(instrument.pk, interval, gauges.bars_before(ask, step_us))
     candles: Candles = readings.as_candles(instrument, interval, bars)

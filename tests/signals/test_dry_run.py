@@ -130,6 +130,7 @@ def test_a_picture_of_nothing(ask, btc):
         (above(102), {"start": "never"}, "start"),
         (above(102), {"start": CLOSED.isoformat(), "end": START.isoformat()}, "end"),
         (above(102), {"start": "2100-01-01", "end": "2101-01-01"}, "end"),
+        (above(102), {"start": "0001-01-01", "end": "0001-01-02"}, "end"),
         (above(102), {"nonsense": 1}, "nonsense"),
         (
             FOREIGN,
@@ -261,6 +262,7 @@ def test_a_portfolio_by_its_snapshots(ask, alice):
 @pytest.mark.parametrize(
     "part",
     [
+        {"kind": "indicator", "name": "obv", "interval": "1m", "op": "above", "value": 0},
         {"kind": "spread", "op": "above", "value": 5},
         {"kind": "sentiment", "op": "above", "value": 0.5},
         {"kind": "staleness", "op": "above", "value": 60},
