@@ -749,7 +749,7 @@ DELIVERY_READ_TIMEOUT_S = env.float("DELIVERY_READ_TIMEOUT_S", 10.0)
 DELIVERY_CALL_TIMEOUT_S = env.float("DELIVERY_CALL_TIMEOUT_S", 20.0)
 DELIVERY_ANSWER_MAX_BYTES = env.int("DELIVERY_ANSWER_MAX_BYTES", 16 * 1024)
 # Whoever takes a delivery has it for so long; then another tries it. Longer than any call above.
-DELIVERY_LEASE_S = env.float("DELIVERY_LEASE_S", 60.0)
+DELIVERY_LEASE_S = env.float("DELIVERY_LEASE_S", 90.0)
 # How often beat looks for what is due, how many it nudges at once, and how long a nudge counts.
 DELIVERY_INTERVAL_S = env.float("DELIVERY_INTERVAL_S", 3.0)
 DELIVERY_BATCH = env.int("DELIVERY_BATCH", 200)
