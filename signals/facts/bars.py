@@ -6,7 +6,7 @@ row is there it is asked for again, every ALERT_BARS_RETRY_S.
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -22,6 +22,8 @@ from signals.rules import PATTERN, Ask, Seen
 
 # What is no event may be told by the bar before, where in the newest time nothing was traded.
 _STANDING_BARS: Final = 2
+# Whoever asks does so every few seconds; asks differ from one look to the next.
+_FORGET_US: Final = 600_000_000
 
 
 class Place(NamedTuple):
@@ -36,21 +38,28 @@ class Place(NamedTuple):
 
 
 class Group(msgspec.Struct):
-    """What is known of one place: the asks that were answered of the bar that closed at `closed_us`, and when it was
-    last looked at."""
+    """What is known of one place. seen: what the bar that closed at `closed_us` said of `answered`, when it was last
+    looked at. asked: every ask of late, and when."""
 
     closed_us: int = 0
     looked_us: int = 0
-    asked: frozenset[Ask] = frozenset()
+    answered: frozenset[Ask] = frozenset()
     seen: dict[Ask, Seen] = msgspec.field(default_factory=dict)
+    asked: dict[Ask, int] = msgspec.field(default_factory=dict)
 
-    def is_due(self, place: Place, asks: Iterable[Ask], now_us: int) -> bool:
+    def is_due(self, place: Place, now_us: int) -> bool:
         """Whether a bar may have closed that it does not know, or there is an ask that it has not answered."""
-        if not self.asked.issuperset(asks) or now_us < self.looked_us:
+        if not self.answered.issuperset(self.asked) or now_us < self.looked_us:
             return True
         ready_us = int(settings.CANDLE_ALLOWED_LATENESS_S * 1e6)
         newest_us = (now_us - ready_us) // place.step_us * place.step_us
         return self.closed_us < newest_us and now_us - self.looked_us >= settings.ALERT_BARS_RETRY_S * 1e6
+
+    def note(self, asks: Iterable[Ask], now_us: int) -> None:
+        """That these are asked now. What nobody has asked for a while is forgotten."""
+        if self.asked and min(self.asked.values()) < now_us - _FORGET_US:
+            self.asked = {ask: at_us for ask, at_us in self.asked.items() if at_us >= now_us - _FORGET_US}
+        self.asked |= dict.fromkeys(asks, now_us)
 
 
 class Bars:
@@ -59,36 +68,48 @@ class Bars:
 
     def __init__(self) -> None:
         self._groups: dict[Place, Group] = {}
+        self._tidied_us = 0
 
     def gather(self, asks: Sequence[Ask], look: Look) -> dict[Ask, Seen]:
         wanted = by(asks, lambda ask: Place(ask.instrument or 0, gauges.interval_of(ask)))
-        self._groups = {place: self._groups.get(place) or Group() for place in wanted}
+        for place, own in wanted.items():
+            self._groups.setdefault(place, Group()).note(own, look.now_us)
         self._read(wanted, look.now_us)
+        self._tidy(look.now_us)
         found: dict[Ask, Seen] = {}
-        for place, group in self._groups.items():
-            found |= {ask: group.seen[ask] for ask in wanted[place] if ask in group.seen}
+        for place, own in wanted.items():
+            seen = self._groups[place].seen
+            found |= {ask: seen[ask] for ask in own if ask in seen}
         return {ask: seen for ask, seen in found.items() if _counts(ask, seen, look.now_us)}
 
-    def _read(self, wanted: Mapping[Place, Sequence[Ask]], now_us: int) -> None:
-        due = [place for place, asks in wanted.items() if self._groups[place].is_due(place, asks, now_us)]
+    def _read(self, places: Iterable[Place], now_us: int) -> None:
+        due = [place for place in places if self._groups[place].is_due(place, now_us)]
         due.sort(key=lambda place: self._groups[place].looked_us)
         instruments = Instrument.objects.in_bulk({place.instrument_id for place in due}) if due else {}
         until = time.monotonic() + settings.ALERT_GATHER_BUDGET_MS / 1000
         for place in due:
             if (instrument := instruments.get(place.instrument_id)) is not None:
-                self._groups[place] = _answered(place, instrument, wanted[place], now_us)
+                _answer(self._groups[place], place, instrument, now_us)
             if time.monotonic() > until:
                 return
 
+    def _tidy(self, now_us: int) -> None:
+        """Forget the places that nobody asks about any more."""
+        if now_us - self._tidied_us >= _FORGET_US:
+            since_us, self._tidied_us = now_us - _FORGET_US, now_us
+            kept = {place: g for place, g in self._groups.items() if max(g.asked.values(), default=0) >= since_us}
+            self._groups = kept
 
-def _answered(place: Place, instrument: Instrument, asks: Sequence[Ask], now_us: int) -> Group:
+
+def _answer(group: Group, place: Place, instrument: Instrument, now_us: int) -> None:
+    asks = frozenset(group.asked)
     candles = closed_before(place, instrument, now_us, 1 + max(gauges.bars_before(ask, place.step_us) for ask in asks))
-    group = Group(closed_us=candles.closed_us if len(candles) else 0, looked_us=now_us, asked=frozenset(asks))
+    group.closed_us = candles.closed_us if len(candles) else 0
+    group.looked_us, group.answered, group.seen = now_us, asks, {}
     for ask in asks:
         value = gauges.newest(ask, candles)
         if math.isfinite(value):
             group.seen[ask] = at(value, group.closed_us, bar_us=group.closed_us - place.step_us)
-    return group
 
 
 def closed_before(place: Place, instrument: Instrument, now_us: int, count: int) -> Candles:

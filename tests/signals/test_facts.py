@@ -445,3 +445,15 @@ def test_what_the_budget_leaves_over_comes_at_the_next_look(btc, candles, settin
     counts = [len(facts.gather(asks, NOW + n * SECOND)) for n in range(3)]
     assert counts[0] == 1
     assert counts[1] == 2
+
+
+def test_asks_that_differ_from_look_to_look_are_read_once(btc, candles, django_assert_num_queries):
+    candles([100.0] * 30)
+    pairs = [(n, length) for n in (2, 3) for length in ("1m", "5m")]
+    asks = [ask("indicator", btc.id, name=f"sma({n})", output="sma", interval=length) for n, length in pairs]
+    facts = Facts()
+    assert len(facts.gather(asks, NOW)) == 4
+    with django_assert_num_queries(0):
+        for one in asks:
+            assert len(facts.gather([one], NOW + SECOND)) == 1
+        assert len(facts.gather(asks, NOW + SECOND)) == 4
