@@ -146,7 +146,7 @@ def delete(alert: Alert) -> None:
     """With its firings; what was told stays told."""
     with transaction.atomic():
         pk = alert.pk
-        Alert.objects.filter(pk=pk).delete()
+        locked(alert).delete()  # under its lock: no firing is added meanwhile
         transaction.on_commit(lambda: touch([pk]), robust=True)
 
 
@@ -279,8 +279,10 @@ def fire_all(judged: Sequence[tuple[Judged, Verdict]], now: dt.datetime) -> dict
     verdicts = {(alert.pk, alert.version): verdict for alert, verdict in judged}
     with transaction.atomic():
         fired: list[tuple[Alert, Firing]] = []
-        for row in _locked_all([alert.pk for alert, _ in judged]):
-            verdict = verdicts.get((row.pk, row.version))
+        rows = _locked_all([alert.pk for alert, _ in judged])
+        hidden = _hidden(rows)
+        for row in rows:
+            verdict = None if row.pk in hidden else verdicts.get((row.pk, row.version))
             if verdict is not None and verdict.fired is not None and _may_fire(row, verdict.fired, now):
                 fired.append((row, _firing(row, verdict.fired, now)))
                 _follow_up(row, verdict.state, verdict.fired)
@@ -399,6 +401,13 @@ def _locked_all(ids: Sequence[int]) -> list[Alert]:
 
 def _may_fire(row: Alert, fired: Fired, now: dt.datetime) -> bool:
     return row.generation == fired.generation - 1 and row.status_at(now) == Alert.Status.ARMED
+
+
+def _hidden(rows: Iterable[Alert]) -> set[int]:
+    """Those that look into a portfolio that their owner may no longer see: nothing of it is told any more."""
+    looking = [(row, rule) for row in rows if conditions.portfolios_of(rule := conditions.recall(row))]
+    now = conditions.world((row.user_id, rule) for row, rule in looking)
+    return {row.pk for row, rule in looking if conditions.wrong_with(row, rule, now)}
 
 
 def _firing(row: Alert, fired: Fired, now: dt.datetime) -> Firing:

@@ -1,6 +1,7 @@
 """A user's alerts over HTTP. Somebody else's is one that doesn't exist."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from django.db.models import QuerySet
@@ -8,6 +9,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics, serializers, status
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -49,11 +51,9 @@ class Alerts(generics.ListAPIView):
         """Make an alert. An error names the place in the condition, and then nothing was written."""
         body = NewAlert(data=request.data)
         body.is_valid(raise_exception=True)
-        try:
+        with _answered():
             wish, enabled = alerts.Wish(**body.wish()), body.validated_data.get("enabled", True)
             made = alerts.create(request.user, wish, timezone.now(), enabled)
-        except alerts.Refused as refused:
-            raise _as_errors(refused.errors) from refused
         return Response(_one(made), status=status.HTTP_201_CREATED)
 
 
@@ -76,7 +76,8 @@ class OneAlert(APIView):
     @extend_schema(request=None, responses={204: None})
     def delete(self, request: Request, alert_id: int) -> Response:
         """With its firings. What was told of it stays told."""
-        alerts.delete(_own(request, alert_id))
+        with _answered():
+            alerts.delete(_own(request, alert_id))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -89,12 +90,14 @@ class Snooze(APIView):
         alert = _own(request, alert_id)
         body = Snoozing(data=request.data)
         body.is_valid(raise_exception=True)
-        return Response(_one(alerts.snooze(alert, body.validated_data["until"])))
+        with _answered():
+            return Response(_one(alerts.snooze(alert, body.validated_data["until"])))
 
     @extend_schema(request=None, responses=AlertSerializer)
     def delete(self, request: Request, alert_id: int) -> Response:
         """Tell again from now on."""
-        return Response(_one(alerts.snooze(_own(request, alert_id), None)))
+        with _answered():
+            return Response(_one(alerts.snooze(_own(request, alert_id), None)))
 
 
 class Rearm(APIView):
@@ -125,14 +128,20 @@ def _own(request: Request, alert_id: int) -> Alert:
 
 
 def _changed(alert: Alert, changes: Mapping[str, Any], enabled: bool | None) -> Response:
-    try:
+    with _answered():
         return Response(_one(alerts.edit(alert, changes, timezone.now(), enabled)))
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    """What cannot be done is 400 and says why; an alert that somebody deletes at this very moment is 404."""
+    try:
+        yield
     except alerts.Refused as refused:
-        raise _as_errors(refused.errors) from refused
-
-
-def _as_errors(errors: Mapping[str, str]) -> serializers.ValidationError:
-    return serializers.ValidationError({field: [sentence] for field, sentence in errors.items()})
+        errors = {field: [sentence] for field, sentence in refused.errors.items()}
+        raise serializers.ValidationError(errors) from refused
+    except Alert.DoesNotExist as gone:
+        raise NotFound from gone
 
 
 def _one(alert: Alert) -> Any:

@@ -479,6 +479,20 @@ def test_an_alert_on_a_portfolio_that_is_no_longer_shared_stops(alice, bob, make
     assert Notification.objects.count() == fired + 1
 
 
+def test_nothing_of_a_portfolio_is_told_from_the_moment_it_is_hidden(alice, bob, make):
+    portfolio = Portfolio.objects.create(owner=bob, name="Bob's")
+    share = Share.objects.create(portfolio=portfolio, user=alice)
+    alert = make(
+        condition={"kind": "portfolio", "portfolio": portfolio.pk, "figure": "total_value", "op": "above", "value": 1}
+    )
+    fired = arming.Fired(1, time.time_ns() // 1000, "Because.", {})
+    verdict = arming.Verdict(msgspec.structs.replace(alerts.state_of(alert), generation=1), fired, True)
+    share.delete()
+    assert alerts.fire(alert, verdict, timezone.now()) is None
+    Share.objects.create(portfolio=portfolio, user=alice)
+    assert alerts.fire(alert, verdict, timezone.now()) is not None
+
+
 def test_a_change_of_currency_voids_the_thresholds(btc, make, follower):
     alert = make()
     follower.pull()
@@ -664,6 +678,16 @@ def test_a_user_has_so_many_alerts_and_no_more(http, btc, settings):
     answers = [send(http, "", {"condition": LEAF}) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [201, 201, 400]
     assert answers[-1].json() == {"detail": ["You have 2 alerts, which is the most."]}
+
+
+def test_what_is_deleted_at_this_very_moment_is_not_there(btc, make):
+    alert = make()
+    Alert.objects.all().delete()
+    for act in (
+        lambda: alerts.delete(alert), lambda: alerts.snooze(alert, None), lambda: alerts.rearm(alert, timezone.now()),
+    ):  # fmt: skip
+        with pytest.raises(Alert.DoesNotExist):
+            act()
 
 
 @pytest.mark.django_db(transaction=True)
