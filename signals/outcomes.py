@@ -1,12 +1,13 @@
 """Scoring signals once the bars after them are there: one outcome each, and the end of the signal that it means."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby, takewhile
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from ingestion import store
 from ingestion.candles import INTERVALS, Bar
@@ -19,6 +20,8 @@ from signals.scoring import Called, Scored
 BARS_MAX: Final = 5_000
 # A split that becomes known so much later still takes back what was scored across it.
 SPLIT_KNOWN_WITHIN: Final = dt.timedelta(days=30)
+# One that was superseded is noted within so long.
+SUPERSEDED_WITHIN: Final = dt.timedelta(days=7)
 SPLIT: Final = "split"
 NO_BARS: Final = "no bars"
 SUPERSEDED: Final = "superseded"
@@ -35,10 +38,21 @@ def score(interval: str, now: dt.datetime) -> int:
     """Score the signals of this interval that have met their end. Re-running changes nothing. Returns how many."""
     until = now - dt.timedelta(seconds=settings.OUTCOME_GRACE_S)
     _void_across_splits(now)
-    unscored = Signal.objects.filter(interval=interval, outcome=None, time__lt=until).select_related("instrument")
-    ordered = unscored.order_by("instrument_id", "source", "time").iterator(chunk_size=1_000)
-    groups = groupby(ordered, key=lambda signal: (signal.instrument_id, signal.source))
-    return sum(_score_group(list(signals), store.to_us(until), now) for _, signals in groups)
+    groups = (group for unscored in _unscored(interval, until, now) for group in _by_place(unscored))
+    return sum(_score_group(group, store.to_us(until), now) for group in groups)
+
+
+def _unscored(interval: str, until: dt.datetime, now: dt.datetime) -> Iterator[QuerySet[Signal]]:
+    """Those that are open, and those that ended by being superseded; each by an index of few rows."""
+    rows = Signal.objects.filter(interval=interval, outcome=None, time__lt=until).select_related("instrument")
+    yield rows.filter(status=Signal.Status.ACTIVE)
+    yield rows.filter(status=Signal.Status.SUPERSEDED, status_at__gt=now - SUPERSEDED_WITHIN)
+
+
+def _by_place(signals: QuerySet[Signal]) -> Iterator[list[Signal]]:
+    ordered = signals.order_by("instrument_id", "source", "time").iterator(chunk_size=1_000)
+    for _, group in groupby(ordered, key=lambda signal: (signal.instrument_id, signal.source)):
+        yield list(group)
 
 
 def _score_group(signals: Sequence[Signal], until_us: int, now: dt.datetime) -> int:

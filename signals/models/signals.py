@@ -101,6 +101,8 @@ class Signal(models.Model):
                 fields=["interval", "instrument", "expires_at"], condition=Q(status="ACTIVE"), name="active_signals"
             ),
             models.Index(fields=["instrument", "-id"], name="signals_of_instrument"),
+            models.Index(fields=["interval", "status_at"], condition=Q(status="SUPERSEDED"), name="superseded_signals"),
+            models.Index(fields=["strategy_key"], name="signals_by_key"),
         ]
 
     def __str__(self) -> str:
