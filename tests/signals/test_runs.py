@@ -238,7 +238,7 @@ def test_days_are_asked_about_at_midnight(btc, own, alice):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_reviews_at_once_supersede_once(candles, own, alice):
+def test_two_reviews_at_once_supersede_once(own_prefix, candles, own, alice):
     own(alice)
     candles(UP)
     evaluation.run("1m", NOW)
@@ -265,7 +265,7 @@ def test_two_reviews_at_once_supersede_once(candles, own, alice):
     assert Event.objects.filter(topic="signals", type="signal_update").count() == 1
 
 
-def test_five_hundred_instruments_are_read_in_a_few_queries(own, alice, django_assert_max_num_queries):
+def test_many_instruments_are_read_in_a_few_queries(own, alice, django_assert_max_num_queries):
     rows = [Instrument(symbol=f"C{i}-USD", name=f"C{i}", kind="crypto", currency="USD") for i in range(150)]
     for instrument in Instrument.objects.bulk_create(rows):
         store.copy_candles(make_bars([100.0] * 45, instrument.id))
