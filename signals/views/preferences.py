@@ -1,5 +1,6 @@
 """How a user wants to be told, over HTTP."""
 
+from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -39,8 +40,12 @@ def _row(request: Request) -> NotificationPreferences:
 def _save(request: Request, *, whole: bool) -> Response:
     body = PreferencesSerializer(data=request.data)
     body.is_valid(raise_exception=True)
-    row = _row(request)
-    body.save_as(row, whole=whole)
+    with transaction.atomic():
+        own = NotificationPreferences(user_id=user_id(request))
+        # Two tabs may save at once, the first time as well; each keeps what the other has named.
+        NotificationPreferences.objects.bulk_create([own], ignore_conflicts=True)
+        row = NotificationPreferences.objects.select_for_update().get(pk=own.pk)
+        body.save_as(row, whole=whole)
     return _answer(row)
 
 

@@ -1,7 +1,10 @@
+import threading
 from datetime import UTC, datetime
 
 import pytest
 import time_machine
+from django.db import connections
+from django.test import Client
 
 from signals.models import NotificationPreferences
 
@@ -62,6 +65,35 @@ def test_what_it_answers_may_be_put_back(http):
     told = http("get").json()
     told.pop("quiet_until")
     assert http("put", told).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_tabs_that_save_at_once_keep_each_others(alice, client):
+    client.force_login(alice)
+    cookies, codes = client.cookies, []
+
+    def save(body):
+        tab = Client()
+        tab.cookies = cookies
+        codes.append(tab.patch(PATH, body, content_type="application/json").status_code)
+        connections.close_all()
+
+    bodies = ({"storm_max": 7}, {"muted_types": ["news"]}, {"time_zone": "Asia/Tokyo"}, {"storm_minutes": 3})
+    tabs = [threading.Thread(target=save, args=(body,)) for body in bodies]
+    for tab in tabs:
+        tab.start()
+    for tab in tabs:
+        tab.join()
+    assert codes == [200] * 4
+    told = client.get(PATH).json()
+    assert all(told[name] == value for body in bodies for name, value in body.items())
+
+
+def test_staff_look_at_them(admin, client):
+    client.force_login(admin)
+    NotificationPreferences.objects.create(user=admin)
+    for page in ("notificationpreferences/", f"notificationpreferences/{admin.pk}/change/", "digest/", "notification/"):
+        assert client.get(f"/admin/signals/{page}").status_code == 200
 
 
 def test_everybody_has_their_own(http, bob, client):
