@@ -77,7 +77,7 @@ def understand(raw: Any, user: Any, instrument: Instrument | None) -> Condition:
         return found
 
     _refuse_what_no_row_holds(raw)
-    defaults = _defaults(None if instrument is None else instrument.pk)
+    defaults = _defaults(user.pk, None if instrument is None else instrument.pk)
     rule = rules.parse(raw, resolve, msgspec.structs.replace(defaults, parts=services.parts()))
     now = world([(user.pk, rule)])
     _refuse_foreign_portfolios(raw, {portfolio for _, portfolio in now.visible}, rule)
@@ -87,12 +87,14 @@ def understand(raw: Any, user: Any, instrument: Instrument | None) -> Condition:
 def recall(alert: Alert) -> Rule:
     """The rule of a stored alert, its names as they were meant when it was made. Raises InvalidRule."""
     names: Mapping[str, int] = alert.names
-    return rules.parse(alert.condition, lambda name: names.get(symbols.normalize(name)), _defaults(names.get(OWN)))
+    defaults = _defaults(alert.user_id, names.get(OWN))
+    return rules.parse(alert.condition, lambda name: names.get(symbols.normalize(name)), defaults)
 
 
-def _defaults(instrument_id: int | None) -> Defaults:
+def _defaults(user_id: int, instrument_id: int | None) -> Defaults:
     return Defaults(
         instrument=instrument_id,
+        user=user_id,
         depth_max=settings.ALERT_MAX_DEPTH,
         leaves_max=settings.ALERT_MAX_LEAVES,
     )

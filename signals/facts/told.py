@@ -15,8 +15,8 @@ from signals.rules import Ask, Seen
 
 
 class Signals:
-    """The newest signal of the house that matches, of a bar that closed within SIGNAL_MAX_AGE_S. Its value is its
-    confidence. Those of users' own strategies are told to these users alone, and not here."""
+    """The newest signal that matches, of a bar that closed within SIGNAL_MAX_AGE_S: of the house, or of a strategy of
+    the alert's owner. Its value is its confidence."""
 
     def gather(self, asks: Sequence[Ask], look: Look) -> dict[Ask, Seen]:
         since = look.now - dt.timedelta(seconds=settings.SIGNAL_MAX_AGE_S)
@@ -30,9 +30,9 @@ class Signals:
 
 
 def by_instrument(instrument_ids: set[int], since: dt.datetime, until: dt.datetime) -> dict[int, list[Signal]]:
-    """The house's signals of bars that closed in [since, until], oldest first, as they stand: none is superseded."""
-    rows = Signal.objects.filter(private=False, instrument_id__in=instrument_ids, time__gte=since, time__lte=until)
-    rows = rows.exclude(status=Signal.Status.SUPERSEDED)
+    """The signals of bars that closed in [since, until], oldest first, as they stand: none is superseded."""
+    rows = Signal.objects.filter(instrument_id__in=instrument_ids, time__gte=since, time__lte=until)
+    rows = rows.exclude(status=Signal.Status.SUPERSEDED).prefetch_related("hearers")
     found: dict[int, list[Signal]] = {}
     for row in rows.order_by("time", "id"):
         found.setdefault(row.instrument_id, []).append(row)
@@ -41,7 +41,8 @@ def by_instrument(instrument_ids: set[int], since: dt.datetime, until: dt.dateti
 
 def matches(ask: Ask, row: Signal) -> bool:
     return (
-        (ask.get("strategy") or row.strategy) == row.strategy
+        (not row.private or ask.get("user") in {hearer.user_id for hearer in row.hearers.all()})
+        and (ask.get("strategy") or row.strategy) == row.strategy
         and str(ask.get("signal_type") or row.signal_type).upper() == row.signal_type
         and row.confidence_score >= float(ask.get("min_confidence") or 0)
     )

@@ -86,6 +86,7 @@ def _signal(fields: Fields) -> Leaf:
         strategy=fields.named("strategy", strategies.KINDS if known is None else known),
         signal_type=fields.named("signal_type", SIGNAL_TYPES),
         min_confidence=fields.number("min_confidence", 0, 100),
+        user=fields.defaults.user,
     )
     return fields.occurrence(ask)
 

@@ -47,7 +47,8 @@ def wire(rule: Rule, names: Names) -> dict[str, object]:
         made["symbol"] = names(ask.instrument)
     if ask.portfolio is not None:
         made["portfolio"] = ask.portfolio
-    made |= {**dict(ask.params), "op": rule.op}
+    made |= {name: value for name, value in ask.params if name != "user"}  # nobody writes whose alert it is
+    made["op"] = rule.op
     if rule.op != OCCURS:
         made["value"] = rule.value
     return made if rule.clear is None else made | {"clear": rule.clear}

@@ -14,7 +14,7 @@ from portfolio import ledger
 from portfolio.ledger import Draft
 from portfolio.models import Portfolio
 from signals.facts import Facts, parts
-from signals.models import Signal
+from signals.models import Signal, SignalHearer
 from signals.rules import Ask, Seen
 from worker.redis import client, key
 
@@ -294,6 +294,14 @@ def test_a_signal(one, btc):
 def test_a_signal_that_is_old_private_superseded_or_another(one, btc, how, params):
     signal(btc, **how)
     assert one(ask("signal", btc.id, **params)) is None
+
+
+def test_a_signal_of_ones_own_strategy(one, btc, django_user_model):
+    alice, bob = (django_user_model.objects.create_user(name) for name in ("alice", "bob"))
+    signal(btc, private=True)
+    SignalHearer.objects.create(signal=Signal.objects.get(), user=alice)
+    assert one(ask("signal", btc.id, user=alice.pk)).value == Signal.objects.get().confidence_score
+    assert one(ask("signal", btc.id, user=bob.pk)) is None
 
 
 def test_no_news_is_no_sentiment(one, btc):
