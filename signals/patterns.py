@@ -82,7 +82,8 @@ def candlestick_names() -> list[str]:
 
 
 def candlesticks(candles: Candles, names: Iterable[str] | None = None, first: int = 0) -> list[Figure]:
-    """Those that end at the bar `first` or later, oldest first. Confidence: 50, or 100 where TA-Lib counts a bar of confirmation.
+    """Those that end at the bar `first` or later, oldest first. Confidence: 50, or 100 where TA-Lib counts a bar of
+    confirmation.
 
     Raises UnknownPattern.
     """

@@ -111,8 +111,8 @@ Names = Callable[[int], str]
 class Defaults(msgspec.Struct, frozen=True):
     """What a condition means where it leaves something out, and how large it may be.
 
-    instrument, portfolio: the alert's own. user: whose own strategies' signals count beside the house's. strategies: names of strategies that signals can be of, and parts: of
-    services; None: those that are built in.
+    instrument, portfolio: the alert's own. user: whose own strategies' signals count beside the house's. strategies:
+    names of strategies that signals can be of, and parts: of services; None: those that are built in.
     """
 
     instrument: int | None = None
