@@ -28,9 +28,7 @@ class _Counts(serializers.Serializer):
     hits = serializers.IntegerField(help_text="target reached before stop and expiry")
     stops = serializers.IntegerField()
     expired = serializers.IntegerField()
-    skipped = serializers.IntegerField(
-        help_text="not scored: across a split, without bars, or superseded"
-    )
+    skipped = serializers.IntegerField(help_text="not scored: across a split, without bars, or superseded")
     undecided = serializers.IntegerField(help_text="target and stop within one bar: counted as stops")
     hit_rate = serializers.FloatField(allow_null=True)
     hit_rate_low = serializers.FloatField(allow_null=True)
