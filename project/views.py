@@ -24,12 +24,13 @@ def market(request: HttpRequest) -> HttpResponse:
 def bootstrap(request: HttpRequest) -> dict[str, Any]:
     """What the page has to know before it can ask: who looks at it, and what is open to them.
 
-    `{"user": {"username": "demo"} or null, "market_data": true, "price_fresh_s": 60.0, "login_url", "logout_url",
-    "csrf_token"}`
+    `{"user": {"username": "demo"} or null, "staff": false, "market_data": true, "price_fresh_s": 60.0, "login_url",
+    "logout_url", "csrf_token"}`
     """
     signed_in = request.user.is_authenticated
     return {
         "user": {"username": request.user.get_username()} if signed_in else None,
+        "staff": request.user.is_staff,
         "market_data": signed_in or settings.ANONYMOUS_MARKET_DATA,
         "price_fresh_s": settings.PRICE_FRESH_S,
         "login_url": settings.LOGIN_URL,
