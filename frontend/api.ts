@@ -1,5 +1,7 @@
 /** The HTTP side: what the page reads once and then keeps up to date by topics. Shapes as in the protocol's tables. */
 
+import { get, getAll, type Page } from "./http";
+
 export interface Instrument {
   symbol: string;
   name: string;
@@ -81,55 +83,9 @@ export interface Notification {
   message: string;
   notification_type: string;
   priority: Priority;
+  data?: Record<string, unknown>;
   read: boolean;
   created_at: string;
-}
-
-interface Page<T> {
-  results: T[];
-  next: string | null;
-}
-
-/** The server answered, but not with what was asked for. */
-export class HttpError extends Error {
-  readonly status: number;
-
-  constructor(status: number) {
-    super(httpSentence(status));
-    this.status = status;
-  }
-}
-
-function httpSentence(status: number): string {
-  if (status === 401 || status === 403) return "Your session has ended. Sign in again.";
-  if (status === 404) return "The server does not know this.";
-  return `The server could not answer (${status}).`;
-}
-
-async function get<T>(url: string, signal: AbortSignal): Promise<T> {
-  const response = await fetch(url, { signal, headers: { Accept: "application/json" } });
-  if (!response.ok) throw new HttpError(response.status);
-  return (await response.json()) as T;
-}
-
-// A list that never ends would keep the page loading for ever: so many pages are enough for a person.
-const PAGES_MAX = 20;
-
-async function getAll<T>(url: string, signal: AbortSignal): Promise<T[]> {
-  const results: T[] = [];
-  let next: string | null = url;
-  for (let page = 0; next !== null && page < PAGES_MAX; page++) {
-    const answer: Page<T> = await get<Page<T>>(next, signal);
-    results.push(...answer.results);
-    next = answer.next === null ? null : samePath(answer.next);
-  }
-  return results;
-}
-
-/** Behind a proxy the absolute address may name another host: only its path and query count. */
-function samePath(url: string): string {
-  const { pathname, search } = new URL(url, location.origin);
-  return pathname + search;
 }
 
 export function getInstruments(signal: AbortSignal): Promise<Instrument[]> {

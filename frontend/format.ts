@@ -69,6 +69,19 @@ export function age(milliseconds: number): string {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
+/** "just now", "12 s ago". */
+export function ago(milliseconds: number): string {
+  const text = age(milliseconds);
+  return text === "now" ? "just now" : `${text} ago`;
+}
+
 export function clock(iso: string): string {
   return new Date(iso).toLocaleTimeString("en-GB");
+}
+
+/** "14:02:11" today, "21 Nov, 14:02" on any other day. */
+export function moment(iso: string, now = Date.now()): string {
+  const at = new Date(iso);
+  if (at.toDateString() === new Date(now).toDateString()) return clock(iso);
+  return at.toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 }

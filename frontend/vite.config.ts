@@ -18,7 +18,15 @@ export default defineConfig({
     manifest: "manifest.json",
     target: "es2022",
     rolldownOptions: {
-      input: { market: "pages/market.tsx", console: "pages/console.tsx", account: "styles/account.css" },
+      input: {
+        market: "pages/market.tsx",
+        alerts: "pages/alerts.tsx",
+        signals: "pages/signals.tsx",
+        settings: "pages/settings.tsx",
+        dashboard: "pages/dashboard.tsx",
+        console: "pages/console.tsx",
+        account: "styles/account.css",
+      },
       output: {
         // WhiteNoise takes names with twelve hex digits for immutable and lets browsers keep them.
         hashCharacters: "hex",

@@ -6,12 +6,22 @@ import { Icon, Logo } from "./icons";
 import { Bell } from "./notifications";
 
 interface Props {
+  current: string;
   theme: Theme;
   toggleTheme: () => void;
   notifications: ReturnType<typeof useNotifications>;
 }
 
-export function Header({ theme, toggleTheme, notifications }: Props) {
+/** Where one can go, signed in or not: a page that is somebody's own asks to sign in. */
+const PLACES = [
+  { path: "/", label: "Market" },
+  { path: "/alerts/", label: "Alerts" },
+  { path: "/signals/", label: "Signals" },
+  { path: "/realtime/dashboard/", label: "Dashboard" },
+  { path: "/settings/notifications/", label: "Settings" },
+];
+
+export function Header({ current, theme, toggleTheme, notifications }: Props) {
   const { user, market_data } = useBootstrap();
   return (
     <header className="header">
@@ -19,8 +29,9 @@ export function Header({ theme, toggleTheme, notifications }: Props) {
         <Logo />
         Tapehouse
       </a>
-      {market_data && <Connection />}
+      <Navigation current={current} />
       <div className="header-actions">
+        {market_data && <Connection />}
         <button
           type="button"
           className="icon-button"
@@ -33,6 +44,18 @@ export function Header({ theme, toggleTheme, notifications }: Props) {
         <Account />
       </div>
     </header>
+  );
+}
+
+function Navigation({ current }: { current: string }) {
+  return (
+    <nav className="places" aria-label="Pages">
+      {PLACES.map(({ path, label }) => (
+        <a key={path} href={path} aria-current={path === current ? "page" : undefined}>
+          {label}
+        </a>
+      ))}
+    </nav>
   );
 }
 

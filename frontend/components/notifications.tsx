@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "react";
 import type { Notification } from "../api";
-import { age } from "../format";
+import { ago } from "../format";
 import { useServerNow } from "../hooks/clock";
 import type { useNotifications } from "../hooks/notifications";
 import { Icon } from "./icons";
@@ -85,6 +85,9 @@ function Panel({ list, unread, error, loading, reload, markRead }: Props) {
       ) : (
         <Empty title="Nothing yet">Signals and alerts will be told here.</Empty>
       )}
+      <a className="panel-foot" href="/settings/notifications/?section=history">
+        All notifications
+      </a>
     </div>
   );
 }
@@ -100,7 +103,7 @@ function Item({ item, markRead }: { item: Notification; markRead: Props["markRea
         </p>
         <p className="notification-message">{item.message}</p>
         <p className="notification-meta">
-          <time dateTime={item.created_at}>{ago(now, item)}</time>
+          <time dateTime={item.created_at}>{ago(now - Date.parse(item.created_at))}</time>
           {isUrgent(item) && <span className="tag">{item.priority}</span>}
         </p>
       </div>
@@ -118,12 +121,7 @@ function Item({ item, markRead }: { item: Notification; markRead: Props["markRea
   );
 }
 
-function ago(now: number, { created_at }: Notification): string {
-  const text = age(now - Date.parse(created_at));
-  return text === "now" ? "just now" : `${text} ago`;
-}
-
-function isUrgent({ priority }: Notification): boolean {
+export function isUrgent({ priority }: Notification): boolean {
   return priority === "high" || priority === "critical";
 }
 

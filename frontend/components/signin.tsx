@@ -1,3 +1,4 @@
+import type { ReactNode } from "react";
 import { useBootstrap } from "../hooks/bootstrap";
 import { Icon, Logo } from "./icons";
 
@@ -27,6 +28,21 @@ export function Welcome() {
       <h1>The market, your portfolio and your signals, live on one page.</h1>
       <p>Market data on this server is for its users.</p>
       <a className="button primary" href={login_url}>
+        Sign in
+      </a>
+    </main>
+  );
+}
+
+/** A page that is somebody's own, for a visitor: the way in leads back to it. */
+export function SignInFirst({ title, path, children }: { title: string; path: string; children: ReactNode }) {
+  const { login_url } = useBootstrap();
+  return (
+    <main className="welcome">
+      <Logo />
+      <h1>{title}</h1>
+      <p>{children}</p>
+      <a className="button primary" href={`${login_url}?next=${encodeURIComponent(path)}`}>
         Sign in
       </a>
     </main>

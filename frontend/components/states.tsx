@@ -1,6 +1,7 @@
 /** What a card shows while it has nothing to show. */
 
 import type { ReactNode } from "react";
+import { sentenceOf } from "../http";
 
 export function Skeleton({ rows, className = "" }: { rows: number; className?: string }) {
   return (
@@ -26,7 +27,7 @@ export function Failure({ what, error, retry }: { what: string; error: Error; re
   return (
     <div className="notice" role="alert">
       <p className="notice-title">{what}</p>
-      <p className="notice-text">{error instanceof TypeError ? "The server can't be reached." : error.message}</p>
+      <p className="notice-text">{sentenceOf(error)}</p>
       <button type="button" className="button" onClick={retry}>
         Try again
       </button>

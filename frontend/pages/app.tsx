@@ -1,40 +1,20 @@
-import { useCallback, useEffect, useState } from "react";
-import { getInstruments, type Instrument, type Notification } from "../api";
-import { SIGN_IN_NEEDED } from "../client";
+import { useCallback, useState } from "react";
+import { getInstruments, type Instrument } from "../api";
 import { ChartCard } from "../components/chart";
-import { Header } from "../components/header";
+import { Frame } from "../components/frame";
 import { Icon } from "../components/icons";
-import { Toasts } from "../components/notifications";
 import { PortfolioCard } from "../components/portfolio";
-import { SessionEnded, SignInCard, Welcome } from "../components/signin";
+import { SignInCard, Welcome } from "../components/signin";
 import { Trades } from "../components/trades";
 import { Watchlist } from "../components/watchlist";
 import { useChoice } from "../hooks/address";
 import { useBootstrap } from "../hooks/bootstrap";
-import { useNotifications } from "../hooks/notifications";
-import { useClient, useConnection } from "../hooks/realtime";
 import { useResource } from "../hooks/resource";
-import { type Theme, useTheme } from "../hooks/theme";
-
-const TOASTS_MAX = 3;
+import type { Theme } from "../hooks/theme";
 
 export function App() {
-  const { user, market_data } = useBootstrap();
-  const [theme, toggleTheme] = useTheme();
-  const [toasts, setToasts] = useState<Notification[]>([]);
-  const show = useCallback((item: Notification) => setToasts((shown) => [...shown, item].slice(-TOASTS_MAX)), []);
-  const dismiss = useCallback(
-    (id: string) => setToasts((shown) => shown.filter((item) => item.notification_id !== id)),
-    [],
-  );
-  const notifications = useNotifications(user !== null, show);
-  return (
-    <>
-      <Header theme={theme} toggleTheme={toggleTheme} notifications={notifications} />
-      {market_data ? <Market theme={theme} /> : <Welcome />}
-      <Toasts items={toasts} dismiss={dismiss} />
-    </>
-  );
+  const { market_data } = useBootstrap();
+  return <Frame current="/">{(theme) => (market_data ? <Market theme={theme} /> : <Welcome />)}</Frame>;
 }
 
 type View = "list" | "chart" | "portfolio";
@@ -60,7 +40,6 @@ function Market({ theme }: { theme: Theme }) {
   return (
     <>
       <h1 className="spoken">Market</h1>
-      <Banners />
       {/* On a narrow screen one view at a time is on show; on a wide one all of them are. */}
       <main className="market" data-view={view}>
         <Watchlist instruments={instruments} chosen={chosen?.symbol ?? null} choose={open} />
@@ -105,34 +84,4 @@ function Blank({ className, loading }: { className: string; loading: boolean }) 
 
 function chosenOf(instruments: Instrument[] | undefined, symbol: string | null): Instrument | undefined {
   return instruments?.find((instrument) => instrument.symbol === symbol) ?? instruments?.[0];
-}
-
-function Banners() {
-  const { user } = useBootstrap();
-  const status = useConnection();
-  const signedOut =
-    (status.phase === "refused" && status.code === SIGN_IN_NEEDED) ||
-    (status.phase === "live" && user !== null && !status.authenticated);
-  return (
-    <>
-      {signedOut && <SessionEnded />}
-      <Refusals />
-    </>
-  );
-}
-
-/** What the server would not do, in its own words. */
-function Refusals() {
-  const client = useClient();
-  const [message, setMessage] = useState<string | null>(null);
-  useEffect(() => client?.onRefusal((refusal) => setMessage(refusal.message)), [client]);
-  if (message === null) return null;
-  return (
-    <p className="banner" role="alert">
-      {message}
-      <button type="button" className="link" onClick={() => setMessage(null)}>
-        Dismiss
-      </button>
-    </p>
-  );
 }
