@@ -11,7 +11,12 @@ from rest_framework.permissions import AllowAny
 from project import health, status, views
 
 urlpatterns = [
-    path("", views.market),
+    path("", views.page("market", "live market")),
+    path("alerts/", views.page("alerts", "alerts")),
+    path("signals/", views.page("signals", "signals")),
+    path("settings/notifications/", views.page("settings", "notification settings")),
+    path("realtime/dashboard/", views.page("dashboard", "service dashboard")),
+    path("service-worker.js", views.service_worker),
     path("accounts/login/", views.SignIn.as_view()),
     path("accounts/logout/", LogoutView.as_view()),
     # Asked for by browsers on pages that name no icon.

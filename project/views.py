@@ -1,11 +1,12 @@
 """The pages that people open. What moves on them comes by the API and the socket."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import views as auth
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -14,11 +15,27 @@ from django.views.decorators.http import require_safe
 from streaming import asyncapi, dialects
 
 
+def page(name: str, title: str) -> Callable[[HttpRequest], HttpResponse]:
+    """The page that `frontend/pages/<name>.tsx` draws, for anybody: it asks to sign in itself where that is needed."""
+
+    @never_cache
+    @require_safe
+    def view(request: HttpRequest) -> HttpResponse:
+        shown = {"entry": f"pages/{name}.tsx", "title": title, "bootstrap": bootstrap(request)}
+        return render(request, "index.html", shown)
+
+    return view
+
+
 @never_cache
 @require_safe
-def market(request: HttpRequest) -> HttpResponse:
-    """`/`: the live market, and a signed-in user's portfolio and notifications."""
-    return render(request, "index.html", {"bootstrap": bootstrap(request)})
+def service_worker(request: HttpRequest) -> HttpResponse:
+    """What shows web pushes. From the root, because a worker is in charge of what lies below its own address."""
+    try:
+        script = (settings.FRONTEND_DIST / "service-worker.js").read_bytes()
+    except FileNotFoundError:
+        raise Http404("The front end is not built.") from None
+    return HttpResponse(script, content_type="text/javascript; charset=utf-8", headers={"Service-Worker-Allowed": "/"})
 
 
 def bootstrap(request: HttpRequest) -> dict[str, Any]:

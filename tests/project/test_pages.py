@@ -10,13 +10,22 @@ from django_vite.core.asset_loader import DjangoViteAssetLoader
 
 pytestmark = pytest.mark.django_db
 
+PAGES = {
+    "/": "market",
+    "/alerts/": "alerts",
+    "/signals/": "signals",
+    "/settings/notifications/": "settings",
+    "/realtime/dashboard/": "dashboard",
+}
 MANIFEST = {
-    "pages/market.tsx": {
-        "file": "market.0123456789ab.js",
-        "src": "pages/market.tsx",
+    f"pages/{name}.tsx": {
+        "file": f"{name}.0123456789ab.js",
+        "src": f"pages/{name}.tsx",
         "isEntry": True,
-        "css": ["market.0123456789ab.css"],
-    },
+        "css": [f"{name}.0123456789ab.css"],
+    }
+    for name in PAGES.values()
+} | {
     "styles/account.css": {"file": "account.0123456789ab.css", "src": "styles/account.css", "isEntry": True},
 }
 
@@ -39,10 +48,20 @@ def bootstrap(client: Client) -> dict[str, object]:
     return dict(json.loads(found[1]))
 
 
-def test_the_page_loads_what_was_built(client):
-    page = client.get("/").content.decode()
-    assert re.search(r'<script type="module"[^>]* src="/static/market.0123456789ab.js"', page)
-    assert 'href="/static/market.0123456789ab.css"' in page
+@pytest.mark.parametrize(("path", "name"), PAGES.items())
+def test_each_page_loads_what_was_built_for_it(client, path, name):
+    answer = client.get(path)
+    page = answer.content.decode()
+    assert re.search(rf'<script type="module"[^>]* src="/static/{name}.0123456789ab.js"', page)
+    assert f'href="/static/{name}.0123456789ab.css"' in page
+    assert '<script id="bootstrap"' in page
+    assert "no-store" in answer.headers["Cache-Control"]
+
+
+def test_every_page_is_built(settings):
+    config = (settings.BASE_DIR / "frontend" / "vite.config.ts").read_text()
+    for name in PAGES.values():
+        assert f'{name}: "pages/{name}.tsx"' in config
 
 
 def test_a_visitor_sees_the_market_where_it_is_open(client, settings):
@@ -124,3 +143,17 @@ def test_a_foreign_next_is_not_followed(client, alice):
 def test_the_demo_user_is_named_in_development_only(client, settings, development, shown):
     settings.DEVELOPMENT = development
     assert (b"<code>demo</code>" in client.get("/accounts/login/").content) is shown
+
+
+def test_the_service_worker_is_in_charge_of_the_whole_site_and_never_stale(client, settings, tmp_path):
+    settings.FRONTEND_DIST = tmp_path
+    assert client.get("/service-worker.js").status_code == 404
+    (tmp_path / "service-worker.js").write_text("self;")
+    answer = client.get("/service-worker.js")
+    assert (answer.content, answer["Content-Type"]) == (b"self;", "text/javascript; charset=utf-8")
+    assert answer["Service-Worker-Allowed"] == "/"
+    assert "no-store" in answer["Cache-Control"]
+
+
+def test_the_service_worker_is_built_under_its_own_name(settings):
+    assert (settings.BASE_DIR / "frontend" / "public" / "service-worker.js").is_file()
