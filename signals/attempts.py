@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from ingestion.store import to_us
-from signals import channels, delivery, notifications, sending
+from signals import channels, delivery, notifications, places, sending
 from signals.channels.addresses import ForbiddenAddress
 from signals.channels.shapes import Channel, Mail, Message, Outcome, Push, Request, Verdict
 from signals.models import Delivery, Destination
@@ -181,9 +181,11 @@ def message_of(row: Delivery, now: datetime) -> Message:
             text=f"This is how {row.destination.name} is told.",
             created_at=timestamp(to_us(row.created_at)),
             at_s=at_s,
-            link=settings.PUBLIC_URL,
+            path=places.SETTINGS,
+            link=_link(places.SETTINGS),
             test=True,
         )
+    path = places.place(told.notification_type, told.data)
     return Message(
         key=row.key,
         title=told.title,
@@ -194,8 +196,14 @@ def message_of(row: Delivery, now: datetime) -> Message:
         notification_type=told.notification_type,
         notification_id=told.public_id,
         data=told.data,
-        link=settings.PUBLIC_URL,
+        path=path,
+        link=_link(path),
     )
+
+
+def _link(path: str) -> str:
+    """The page's whole address, where the installation knows its own."""
+    return settings.PUBLIC_URL and f"{settings.PUBLIC_URL}{path}"
 
 
 # --- Writing down ---------------------------------------------------------------------------------------------

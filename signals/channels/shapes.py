@@ -15,7 +15,8 @@ Config = Mapping[str, Any]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be said. key: the same each time that it is tried. link: where to read more, or empty.
+    """What is to be said. key: the same each time that it is tried. link: where to read more, or empty;
+    path: the same within the application.
 
     created_at: ISO 8601; at_s: when this attempt is made, in seconds since 1970. test: nothing has happened.
     """
@@ -30,6 +31,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     notification_id: str = ""
     data: dict[str, Any] = msgspec.field(default_factory=dict)
     link: str = ""
+    path: str = ""
     test: bool = False
 
 

@@ -36,6 +36,7 @@ def build(config: Config, message: Message) -> Push:
         "priority": message.priority,
         "created_at": message.created_at,
         "link": message.link if len(message.link) <= LINK_MAX_BYTES else "",
+        "path": message.path if len(message.path) <= LINK_MAX_BYTES else "",
     }
     return Push(
         subscription={"endpoint": config["endpoint"], "keys": config["keys"]},

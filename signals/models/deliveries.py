@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce, JSONObject
 
 from signals.models.notifications import Notification
 from signals.sealing import seal, unseal
@@ -19,6 +20,18 @@ class DestinationQuerySet(models.QuerySet["Destination"]):
     def visible_to(self, user: Any) -> "DestinationQuerySet":
         """The user's own."""
         return self.filter(user_id=user.pk) if user.is_authenticated and user.is_active else self.none()
+
+    def with_newest(self) -> "DestinationQuerySet":
+        """Each with `newest`: `{"id", "status", "at", "error", "test"}` of the newest delivery to it, or None."""
+        newest = Delivery.objects.filter(destination=OuterRef("pk")).order_by("-id")
+        told = JSONObject(
+            id="id",
+            status="status",
+            at=Coalesce("sent_at", "attempted_at", "created_at"),
+            error="last_error",
+            test=Q(notification=None),
+        )
+        return self.annotate(newest=Subquery(newest.values(told=told)[:1]))
 
 
 class Destination(models.Model):

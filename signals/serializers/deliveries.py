@@ -1,6 +1,7 @@
 """The bodies of destinations and deliveries. Secrets are written and never read: what comes back is a mask."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from django.conf import settings
@@ -8,11 +9,13 @@ from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_fiel
 from rest_framework import serializers
 
 from ingestion.serializers import StrictSerializer
+from ingestion.store import to_us
 from signals import vapid
 from signals.channels import CHANNELS
 from signals.channels.addresses import ForbiddenAddress, check_url
 from signals.guard import house
 from signals.models import Delivery, Destination, Notification
+from streaming.protocol import timestamp
 
 # Whoever changes something else may send it back.
 MASK: Final = "********"
@@ -189,6 +192,16 @@ class ChangedDestination(DestinationFields):
     config = ConfigField(required=False)
 
 
+class LastDeliverySerializer(serializers.Serializer):
+    """How the newest delivery to a destination stands."""
+
+    id = serializers.IntegerField()
+    status = serializers.ChoiceField(Delivery.Status.choices)
+    at = serializers.DateTimeField(help_text="when it arrived, or was last tried, or was planned")
+    error = serializers.CharField()
+    test = serializers.BooleanField()
+
+
 class DestinationSerializer(serializers.Serializer):
     id = serializers.IntegerField()
     kind = serializers.ChoiceField(Destination.Kind.choices)
@@ -203,6 +216,12 @@ class DestinationSerializer(serializers.Serializer):
     failures = serializers.IntegerField(help_text="deliveries given up in a row")
     paused_until = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
+    last_delivery = serializers.SerializerMethodField(help_text="null: none yet")
+
+    @extend_schema_field(LastDeliverySerializer(allow_null=True))
+    def get_last_delivery(self, destination: Destination) -> dict[str, Any] | None:
+        newest: dict[str, Any] | None = getattr(destination, "newest", None)
+        return newest and newest | {"at": timestamp(to_us(datetime.fromisoformat(newest["at"])))}
 
     @extend_schema_field(ConfigSchema)
     def get_config(self, destination: Destination) -> dict[str, Any]:

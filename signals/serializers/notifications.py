@@ -8,6 +8,7 @@ from ingestion.serializers import StrictSerializer
 from signals.courtesy import LOW, RANK
 from signals.models import Notification
 from signals.notifications import payload
+from signals.places import place
 
 
 class NotificationSerializer(serializers.Serializer):
@@ -21,9 +22,14 @@ class NotificationSerializer(serializers.Serializer):
     created_at = serializers.DateTimeField()
     group = serializers.CharField(help_text="what it is counted with when there is too much of it")
     archived = serializers.BooleanField()
+    path = serializers.CharField(help_text="the page that shows what it is about")
 
     def to_representation(self, instance: Notification) -> dict[str, Any]:
-        return payload(instance) | {"group": instance.group_key, "archived": instance.archived}
+        return payload(instance) | {
+            "group": instance.group_key,
+            "archived": instance.archived,
+            "path": place(instance.notification_type, instance.data),
+        }
 
 
 class NotificationFilter(serializers.Serializer):

@@ -51,7 +51,7 @@ class Destinations(generics.ListAPIView):
     ordering = "id"
 
     def get_queryset(self) -> QuerySet[Destination]:
-        return Destination.objects.visible_to(self.request.user)
+        return Destination.objects.visible_to(self.request.user).with_newest()
 
     @extend_schema(request=NewDestination, responses={201: CreatedDestination})
     def post(self, request: Request) -> Response:
@@ -166,7 +166,7 @@ class RetryDelivery(APIView):
 
 
 def _own(request: Request, destination_id: int, lock: bool = False) -> Destination:
-    rows = Destination.objects.visible_to(request.user)
+    rows = Destination.objects.visible_to(request.user).with_newest()
     return get_object_or_404(rows.select_for_update(no_key=True) if lock else rows, pk=destination_id)
 
 

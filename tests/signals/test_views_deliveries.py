@@ -195,6 +195,24 @@ def test_a_test_is_sent_at_once_and_answers_with_what_came_of_it(api, receiver):
     assert [row["status"] for row in api("get", "/api/deliveries/")[1]["results"]] == ["failed", "sent"]
 
 
+def test_a_destination_says_how_its_newest_delivery_stands(api, alice, receiver, django_assert_max_num_queries):
+    made = [add(api, config={"url": receiver.url, "secret": "a long secret"}, name=name)[1] for name in "ab"]
+    assert made[0]["last_delivery"] is None
+    path = f"/api/destinations/{made[0]['id']}/"
+    api("post", f"{path}test/")
+    sent = api("get", path)[1]["last_delivery"]
+    assert (sent["status"], sent["error"], sent["test"]) == ("sent", "", True)
+    assert sent["at"] == api("get", "/api/deliveries/")[1]["results"][0]["sent_at"]
+    receiver.then(400)
+    notifications.tell([alice.pk], TELLING)
+    attempts.deliver(Delivery.objects.get(destination=made[0]["id"], status="pending").pk, timezone.now())
+    with django_assert_max_num_queries(3):
+        first, second = api("get", "/api/destinations/")[1]["results"]
+    assert (first["last_delivery"]["status"], first["last_delivery"]["error"]) == ("failed", "HTTP 400")
+    assert (second["last_delivery"]["status"], second["last_delivery"]["test"]) == ("pending", False)
+    assert api("patch", path, {"name": "c"})[1]["last_delivery"] == first["last_delivery"]
+
+
 def test_tests_count_with_the_rest(api, receiver, settings, client):
     settings.DELIVERIES_PER_MINUTE = 1
     _, made = add(api, config={"url": receiver.url, "secret": "a long secret"})
