@@ -1,12 +1,14 @@
 /** The chart itself: lightweight-charts, told what to draw. */
 
 import {
+  type AutoscaleInfo,
   CandlestickSeries,
   ColorType,
   CrosshairMode,
   createChart,
   HistogramSeries,
   type IChartApi,
+  type IPriceLine,
   type ISeriesApi,
   LineStyle,
   TickMarkType,
@@ -28,6 +30,13 @@ export function barOf({ time, open, high, low, close, volume }: Candle): Bar {
   return { time: (Date.parse(time) / 1000) as UTCTimestamp, open, high, low, close, volume };
 }
 
+/** A price to be marked by a line, such as the target of a signal. */
+export interface Level {
+  price: number;
+  label: string;
+  tone: "up" | "down" | "accent";
+}
+
 /** How many bars from the left edge older ones are asked for. */
 const EDGE_BARS = 15;
 const FIRST_BARS = 110;
@@ -40,6 +49,8 @@ export class CandleChart {
   private bars = new Map<number, Bar>();
   private lastTime = 0;
   private colors = { up: "", down: "" };
+  private levels: readonly Level[] = [];
+  private lines: IPriceLine[] = [];
 
   constructor(element: HTMLElement) {
     this.element = element;
@@ -53,7 +64,11 @@ export class CandleChart {
         tickMarkFormatter: (time: number, type: TickMarkType) => tickFormat(type).format(time * 1000),
       },
     });
-    this.candles = this.chart.addSeries(CandlestickSeries, { borderVisible: false, priceLineStyle: LineStyle.Dashed });
+    this.candles = this.chart.addSeries(CandlestickSeries, {
+      borderVisible: false,
+      priceLineStyle: LineStyle.Dashed,
+      autoscaleInfoProvider: (own: () => AutoscaleInfo | null) => widened(own(), this.levels),
+    });
     this.volumes = this.chart.addSeries(HistogramSeries, {
       priceScaleId: "volume",
       priceFormat: { type: "volume" },
@@ -88,7 +103,14 @@ export class CandleChart {
     });
     const [up, down] = [color("up"), color("down")];
     this.candles.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down });
+    this.drawLines(color);
     this.redraw();
+  }
+
+  /** Draw lines at these prices, and no others; all of them are in sight. */
+  mark(levels: readonly Level[]): void {
+    this.levels = levels;
+    this.paint();
   }
 
   /** Another instrument or interval. */
@@ -136,6 +158,19 @@ export class CandleChart {
     this.chart.remove();
   }
 
+  private drawLines(color: (name: string) => string): void {
+    for (const line of this.lines) this.candles.removePriceLine(line);
+    this.lines = this.levels.map(({ price, label, tone }) =>
+      this.candles.createPriceLine({
+        price,
+        title: label,
+        color: color(tone),
+        lineWidth: 1,
+        lineStyle: LineStyle.Dashed,
+      }),
+    );
+  }
+
   private append(bar: Bar): void {
     this.lastTime = bar.time;
     this.candles.update(bar);
@@ -167,6 +202,17 @@ export class CandleChart {
     const count = this.bars.size;
     this.chart.timeScale().setVisibleLogicalRange({ from: Math.max(-1, count - FIRST_BARS), to: count + 3 });
   }
+}
+
+/** The range of prices on show, made wide enough for the levels. */
+function widened(info: AutoscaleInfo | null, levels: readonly Level[]): AutoscaleInfo | null {
+  if (info?.priceRange == null || levels.length === 0) return info;
+  const prices = levels.map((level) => level.price);
+  const { minValue, maxValue } = info.priceRange;
+  return {
+    ...info,
+    priceRange: { minValue: Math.min(minValue, ...prices), maxValue: Math.max(maxValue, ...prices) },
+  };
 }
 
 function crosshair(color: (name: string) => string) {

@@ -4,13 +4,15 @@ import { price, priceDecimals, size } from "../format";
 import { useGeneration, useTopic } from "../hooks/realtime";
 import { useResource } from "../hooks/resource";
 import type { Theme } from "../hooks/theme";
-import { type Bar, barOf, CandleChart } from "./candle-chart";
+import { type Bar, barOf, CandleChart, type Level } from "./candle-chart";
 import { Change } from "./change";
 import { Flash } from "./flash";
 import { FreshnessBadge } from "./freshness";
 import { Empty, Failure } from "./states";
+import "../styles/chart.css";
 
 const HISTORY_BARS = 300;
+const NO_LEVELS: readonly Level[] = [];
 
 interface Props {
   instrument: Instrument;
@@ -35,6 +37,9 @@ export function ChartCard({ instrument, interval, setInterval, theme }: Props) {
             <span className="currency">{instrument.currency}</span>
             <Change value={update?.change_percent} />
             <FreshnessBadge update={update} />
+            <a className="set-alert" href={`/alerts/?new=${encodeURIComponent(instrument.symbol)}`}>
+              Set an alert
+            </a>
           </p>
         </div>
         <IntervalSwitch interval={interval} setInterval={setInterval} />
@@ -64,7 +69,15 @@ function IntervalSwitch({ interval, setInterval }: Pick<Props, "interval" | "set
   );
 }
 
-function Chart({ symbol, interval, theme }: { symbol: string; interval: Interval; theme: Theme }) {
+interface ChartProps {
+  symbol: string;
+  interval: Interval;
+  theme: Theme;
+  /** Prices to be marked. */
+  levels?: readonly Level[];
+}
+
+export function Chart({ symbol, interval, theme, levels = NO_LEVELS }: ChartProps) {
   const element = useRef<HTMLDivElement>(null);
   const chart = useRef<CandleChart | null>(null);
   const [hovered, setHovered] = useState<Bar | undefined>(undefined);
@@ -83,6 +96,7 @@ function Chart({ symbol, interval, theme }: { symbol: string; interval: Interval
   useEffect(() => chart.current?.onEdge(loadOlder.current), [loadOlder]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the colours come from the page, which the theme changes
   useEffect(() => chart.current?.paint(), [theme]);
+  useEffect(() => chart.current?.mark(levels), [levels]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: another key is another chart
   useEffect(() => {
     chart.current?.clear();

@@ -1,8 +1,9 @@
 import { type KeyboardEvent, memo, useEffect, useMemo, useRef, useState } from "react";
-import { type AssetUpdate, getCandles, type Instrument } from "../api";
+import type { AssetUpdate, Instrument } from "../api";
 import { price, priceDecimals, UNKNOWN } from "../format";
+import { useLastDay } from "../hooks/last-day";
 import { useTopic } from "../hooks/realtime";
-import { type Resource, useResource } from "../hooks/resource";
+import type { Resource } from "../hooks/resource";
 import { Change } from "./change";
 import { Flash } from "./flash";
 import { FreshnessBadge } from "./freshness";
@@ -12,7 +13,6 @@ import { Empty, Failure, Skeleton } from "./states";
 
 /** A connection may follow 50 topics; the rest of the page needs a few of them. */
 export const LIVE_ROWS_MAX = 30;
-const SPARKLINE_HOURS = 24;
 
 interface Props {
   instruments: Resource<Instrument[]>;
@@ -171,7 +171,7 @@ interface RowProps {
 const Row = memo(function Row({ instrument, live, chosen, tabbable, choose }: RowProps) {
   const { symbol, name } = instrument;
   const update = useTopic<AssetUpdate>(live ? `price:${symbol}` : null);
-  const history = useResource(`sparkline:${symbol}`, (signal) => getCandles(symbol, "1h", SPARKLINE_HOURS, signal));
+  const history = useLastDay(symbol);
   const typed = (event: KeyboardEvent) => {
     if (event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();
