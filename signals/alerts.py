@@ -159,7 +159,7 @@ def _columns(user: Any, wish: Wish) -> dict[str, Any]:
     if wish.session == Alert.Session.REGULAR and not conditions.instruments_of(understood.rule):
         raise Refused(session="Nothing in the condition trades in sessions.")
     columns = msgspec.structs.asdict(wish)
-    columns |= {"names": understood.names, "currencies": understood.currencies}
+    columns |= {"condition": understood.written, "names": understood.names, "currencies": understood.currencies}
     columns["bar_interval"] = wish.bar_interval or _shortest(understood.rule)
     if not wish.name:
         called = dict(
@@ -287,9 +287,7 @@ def fire_all(judged: Sequence[tuple[Judged, Verdict]], now: dt.datetime) -> dict
                 fired.append((row, _firing(row, verdict.fired, now)))
                 _follow_up(row, verdict.state, verdict.fired)
         Firing.objects.bulk_create([firing for _, firing in fired])
-        Alert.objects.bulk_update(
-            [row for row, _ in fired], ["state", "generation", "last_fired_at", "status", "reason"]
-        )
+        _store_fired([row for row, _ in fired])
         called = conditions.symbols_of(row for row, _ in fired)
         tellings = [(row.user_id, _telling(row, firing, called)) for row, firing in fired]
         events.append([notifications.message(one) for one in notifications.record_all(tellings)])

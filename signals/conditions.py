@@ -1,7 +1,8 @@
 """Conditions between what people write and the rules: the instruments, portfolios and currencies that they name."""
 
+import copy
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -11,9 +12,9 @@ from django.contrib.auth import get_user_model
 from ingestion import symbols
 from ingestion.models import Instrument
 from portfolio.models import Portfolio
-from signals import rules
+from signals import rules, strategies, strategy_files
 from signals.facts import services
-from signals.models import Alert
+from signals.models import Alert, UserStrategy
 from signals.rules import Defaults, InvalidRule, Rule
 
 # The name of the alert's own instrument among its names.
@@ -21,20 +22,22 @@ OWN: Final = ""
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """A condition as it was understood. names, currencies: as `Alert` keeps them."""
+    """A condition as it was understood. written: as it is stored. names, currencies: as `Alert` keeps them."""
 
     rule: Rule
+    written: Any
     names: dict[str, int]
     currencies: dict[str, str]
 
 
 class World(msgspec.Struct, frozen=True):
     """What conditions are about, as it is now. instruments: symbol and currency; portfolios: base currency; visible:
-    (user, portfolio) for those who may see one."""
+    (user, portfolio) for those who may see one; strategies: (user, number) of users' own."""
 
     instruments: dict[int, tuple[str, str]]
     portfolios: dict[int, str]
     visible: frozenset[tuple[int, int]]
+    strategies: frozenset[tuple[int, int]] = frozenset()
 
     def called(self, instrument_id: int) -> str:
         """An instrument's symbol."""
@@ -44,8 +47,9 @@ class World(msgspec.Struct, frozen=True):
 
 def world(wanted: Iterable[tuple[int, Rule]]) -> World:
     """For the rules of users, by user id: a few queries, and one for each user whose rules look into portfolios."""
-    instruments, portfolios = set[int](), defaultdict[int, set[int]](set)
+    instruments, portfolios, numbers = set[int](), defaultdict[int, set[int]](set), set[int]()
     for user_id, rule in wanted:
+        numbers |= strategies_of(rule)
         for ask in rules.asks(rule):
             if ask.instrument is not None:
                 instruments.add(ask.instrument)
@@ -58,13 +62,20 @@ def world(wanted: Iterable[tuple[int, Rule]]) -> World:
         for pk, currency in found.values_list("pk", "base_currency"):
             bases[pk] = currency
             visible.add((user.pk, pk))
-    return World({pk: (symbol, currency) for pk, symbol, currency in rows}, bases, frozenset(visible))
+    called = {pk: (symbol, currency) for pk, symbol, currency in rows}
+    return World(called, bases, frozenset(visible), _owned(numbers))
+
+
+def _owned(numbers: Collection[int]) -> frozenset[tuple[int, int]]:
+    rows = UserStrategy.objects.filter(pk__in=numbers) if numbers else UserStrategy.objects.none()
+    return frozenset(rows.order_by().values_list("user_id", "pk"))
 
 
 def understand(raw: Any, user: Any, instrument: Instrument | None) -> Condition:
     """What a user asks for now. instrument: what parts are about that name none.
 
-    Raises InvalidRule: an unknown symbol, and a portfolio that the user may not see, is one that isn't there.
+    Raises InvalidRule: an unknown symbol, and a portfolio or a strategy that the user may not see, is one that isn't
+    there.
     """
     names: dict[str, int] = {} if instrument is None else {OWN: instrument.pk, instrument.symbol: instrument.pk}
 
@@ -78,16 +89,24 @@ def understand(raw: Any, user: Any, instrument: Instrument | None) -> Condition:
 
     _refuse_what_no_row_holds(raw)
     defaults = _defaults(user.pk, None if instrument is None else instrument.pk)
-    rule = rules.parse(raw, resolve, msgspec.structs.replace(defaults, parts=services.parts()))
+    present = msgspec.structs.replace(
+        defaults,
+        parts=services.parts(),
+        strategies=frozenset([*strategies.KINDS, *strategy_files.available()]),
+        own_strategies=dict(UserStrategy.objects.filter(user_id=user.pk).order_by().values_list("pk", "name")),
+    )
+    rule = rules.parse(raw, resolve, present)
     now = world([(user.pk, rule)])
     _refuse_foreign_portfolios(raw, {portfolio for _, portfolio in now.visible}, rule)
-    return Condition(rule, names, currencies_of(rule, now))
+    return Condition(rule, _pinned(raw, rule), names, currencies_of(rule, now))
 
 
 def recall(alert: Alert) -> Rule:
     """The rule of a stored alert, its names as they were meant when it was made. Raises InvalidRule."""
     names: Mapping[str, int] = alert.names
-    defaults = _defaults(alert.user_id, names.get(OWN))
+    # A strategy file may be away for a moment: what was a kind once is not unknown.
+    kinds = frozenset(name for _, part in _parts(alert.condition, "") if isinstance(name := part.get("strategy"), str))
+    defaults = msgspec.structs.replace(_defaults(alert.user_id, names.get(OWN)), strategies=kinds)
     return rules.parse(alert.condition, lambda name: names.get(symbols.normalize(name)), defaults)
 
 
@@ -111,6 +130,10 @@ def wrong_with(alert: Alert, rule: Rule, now: World) -> str | None:
     for portfolio_id in portfolios_of(rule):
         if (alert.user_id, portfolio_id) not in now.visible:
             return f"There is no portfolio {portfolio_id} any more, or it is no longer shared with you."
+    for ask in rules.asks(rule):
+        number = ask.get("strategy_id")
+        if number is not None and (alert.user_id, int(number)) not in now.strategies:
+            return f"You have no strategy “{ask.get('strategy')}” any more."
     for name, currency in currencies_of(rule, now).items():
         if alert.currencies.get(name, currency) != currency:
             return f"{name} is in {currency} now; the thresholds are in {alert.currencies[name]}."
@@ -125,6 +148,11 @@ def instruments_of(rule: Rule) -> set[int]:
 def portfolios_of(rule: Rule) -> set[int]:
     """Those that it looks into."""
     return {ask.portfolio for ask in rules.asks(rule) if ask.portfolio is not None}
+
+
+def strategies_of(rule: Rule) -> set[int]:
+    """The numbers of users' own strategies whose signals it waits for."""
+    return {int(number) for ask in rules.asks(rule) if (number := ask.get("strategy_id")) is not None}
 
 
 def currencies_of(rule: Rule, now: World) -> dict[str, str]:
@@ -162,6 +190,15 @@ def _refuse_foreign_portfolios(raw: Any, visible: set[int], rule: Rule) -> None:
             raise InvalidRule(f"{path}.portfolio".lstrip("."), f"There is no portfolio {called}.")
     if foreign:
         raise InvalidRule("", f"There is no portfolio {min(foreign)}.")
+
+
+def _pinned(raw: Any, rule: Rule) -> Any:
+    """The condition with its owner's strategies by their numbers: renamed they stay what was meant."""
+    written = copy.deepcopy(raw)
+    for (_, part), leaf in zip(_parts(written, ""), rules.leaves(rule), strict=True):
+        if (number := leaf.ask.get("strategy_id")) is not None:
+            part.update(strategy=leaf.ask.get("strategy"), strategy_id=number)
+    return written
 
 
 def _parts(raw: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:

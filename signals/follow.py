@@ -168,14 +168,19 @@ class Follower:
         return differing | self._changed_about()
 
     def _changed_about(self) -> set[int]:
-        """Those whose instrument is gone, renamed or in another currency; all that look into portfolios."""
+        """Those whose instrument is gone, renamed or in another currency; all that look into portfolios, or wait for
+        their owner's strategies."""
         before, self.world = self.world, conditions.world((one.user_id, one.rule) for one in self.alerts.values())
         changed = {
             i
             for i in before.instruments.keys() | self.world.instruments.keys()
             if before.instruments.get(i) != self.world.instruments.get(i)
         }
-        looking = {pk for pk in self.timed if conditions.portfolios_of(self.alerts[pk].rule)}
+        looking = {
+            pk
+            for pk in self.timed
+            if conditions.portfolios_of(rule := self.alerts[pk].rule) or conditions.strategies_of(rule)
+        }
         return looking.union(*(self.about.get(i, ()) for i in changed)) if before.instruments else looking
 
     def _read(self, ids: Iterable[int], now: datetime) -> list[int]:
@@ -194,6 +199,7 @@ class Follower:
             self.world.instruments | here.instruments,
             self.world.portfolios | here.portfolios,
             self.world.visible | here.visible,
+            self.world.strategies | here.strategies,
         )
         for pk in ids:
             self._forget(pk)

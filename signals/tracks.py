@@ -216,7 +216,8 @@ def _gauges(tracks: Tracks, ask: Ask) -> Track:
 
 def _signals(tracks: Tracks, ask: Ask) -> Track:
     rows = told.by_instrument({ask.instrument or 0}, tracks.span.start, tracks.span.end).get(ask.instrument or 0, [])
-    known = {to_us(row.time): row for row in rows if told.matches(ask, row)}
+    keys = told.keys_of([ask])
+    known = {to_us(row.time): row for row in rows if told.matches(ask, row, keys)}
     step_us = INTERVALS[next(iter(known.values())).interval] if known else None
     values = np.array([row.confidence_score for row in known.values()], np.float64)
     return Track.of(np.array(list(known), np.int64), values, 0, step_us)

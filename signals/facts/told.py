@@ -1,7 +1,7 @@
 """signal and sentiment: what strategies and the news have said of instruments."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +10,7 @@ from ingestion.candles import INTERVALS
 from ingestion.store import to_us
 from signals import news
 from signals.facts.look import Kept, Look, at, by
-from signals.models import Signal
+from signals.models import Signal, UserStrategy
 from signals.rules import Ask, Seen
 
 
@@ -21,10 +21,11 @@ class Signals:
     def gather(self, asks: Sequence[Ask], look: Look) -> dict[Ask, Seen]:
         since = look.now - dt.timedelta(seconds=settings.SIGNAL_MAX_AGE_S)
         rows = by_instrument({ask.instrument for ask in asks if ask.instrument is not None}, since, look.now)
+        keys = keys_of(asks) if rows else {}
         found = {}
         for ask in asks:
             for row in rows.get(ask.instrument or 0, ()):
-                if matches(ask, row):
+                if matches(ask, row, keys):
                     found[ask] = seen(row)
         return found
 
@@ -39,13 +40,28 @@ def by_instrument(instrument_ids: set[int], since: dt.datetime, until: dt.dateti
     return found
 
 
-def matches(ask: Ask, row: Signal) -> bool:
+def keys_of(asks: Iterable[Ask]) -> dict[int, str]:
+    """By number the keys of the users' own strategies that are asked for, as they are now."""
+    numbers = {int(number) for ask in asks if (number := ask.get("strategy_id")) is not None}
+    rows = UserStrategy.objects.filter(pk__in=numbers) if numbers else UserStrategy.objects.none()
+    return dict(rows.values_list("pk", "run__key"))
+
+
+def matches(ask: Ask, row: Signal, keys: Mapping[int, str]) -> bool:
+    """keys: as `keys_of` has them."""
     return (
         (not row.private or ask.get("user") in {hearer.user_id for hearer in row.hearers.all()})
-        and (ask.get("strategy") or row.strategy) == row.strategy
+        and _is_of(ask, row, keys)
         and str(ask.get("signal_type") or row.signal_type).upper() == row.signal_type
         and row.confidence_score >= float(ask.get("min_confidence") or 0)
     )
+
+
+def _is_of(ask: Ask, row: Signal, keys: Mapping[int, str]) -> bool:
+    number = ask.get("strategy_id")
+    if number is not None:
+        return row.strategy_key == keys.get(int(number))
+    return (ask.get("strategy") or row.strategy) == row.strategy
 
 
 def seen(row: Signal) -> Seen:

@@ -80,6 +80,15 @@ class Fields:
             raise self.refuse(key, f"Is a name of at most {NAME_MAX} letters and digits.")
         return value
 
+    def name(self, key: str) -> str | None:
+        """What people call something, or its number; None where it is left out."""
+        value = self.get(key)
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value) if abs(value) < VALUE_MAX else ""
+        if value is None or (isinstance(value, str) and 0 < len(value) <= NAME_MAX):
+            return value
+        raise self.refuse(key, f"Is a name of at most {NAME_MAX} characters, or a number.")
+
     def text(self, key: str) -> str:
         value = self.get(key)
         if not isinstance(value, str) or not value.strip():

@@ -79,16 +79,44 @@ def _pattern(fields: Fields) -> Leaf:
 
 
 def _signal(fields: Fields) -> Leaf:
-    known = fields.defaults.strategies
+    name, number = _strategy(fields)
     ask = ask_for(
         SIGNAL,
         fields.instrument(),
-        strategy=fields.named("strategy", strategies.KINDS if known is None else known),
+        strategy=name,
+        strategy_id=number,
         signal_type=fields.named("signal_type", SIGNAL_TYPES),
         min_confidence=fields.number("min_confidence", 0, 100),
         user=fields.defaults.user,
     )
     return fields.occurrence(ask)
+
+
+def _strategy(fields: Fields) -> tuple[str | None, int | None]:
+    """Whose signals: a kind by its name, or one of the user's own by number or name, which are both kept: the number
+    tells which it is, the name what it was called. (None, None): of any."""
+    known, own = fields.defaults.strategies, fields.defaults.own_strategies
+    kinds = frozenset(strategies.KINDS) if known is None else known
+    number, name = fields.whole("strategy_id", 1, 2**53), fields.name("strategy")
+    if number is None and (name is None or name in kinds):
+        return name, None
+    if number is None:
+        number = _own_number(name, own or {})
+        if number is None:
+            known_kinds = f"{shown(name)} is none of {', '.join(sorted(kinds))}, nor a strategy of your own."
+            raise fields.refuse("strategy", known_kinds + near(name, [*kinds, *(own or {}).values()]))
+    if own is None:
+        return name or str(number), number
+    if number not in own:
+        raise fields.refuse("strategy_id", f"You have no strategy {number}.")
+    return own[number], number
+
+
+def _own_number(name: str | None, own: Mapping[int, str]) -> int | None:
+    """The number of one's own strategy that is meant by its number or its name."""
+    by_number = {str(number): number for number in own}
+    by_name = {called: number for number, called in own.items()}
+    return by_number.get(name or "") or by_name.get(name or "")
 
 
 def _sentiment(fields: Fields) -> Leaf:

@@ -1,6 +1,6 @@
 """What a condition is made of: figures that are asked for, what was seen of them, and trees over both."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -112,7 +112,8 @@ class Defaults(msgspec.Struct, frozen=True):
     """What a condition means where it leaves something out, and how large it may be.
 
     instrument, portfolio: the alert's own. user: whose own strategies' signals count beside the house's. strategies:
-    names of strategies that signals can be of, and parts: of services; None: those that are built in.
+    kinds of strategies that signals can be of, and parts: of services; None: those that are built in. own_strategies:
+    the user's, number → name; None: a number is taken as it is.
     """
 
     instrument: int | None = None
@@ -121,6 +122,7 @@ class Defaults(msgspec.Struct, frozen=True):
     depth_max: int = 20
     leaves_max: int = 50
     strategies: frozenset[str] | None = None
+    own_strategies: Mapping[int, str] | None = None
     parts: frozenset[str] | None = None
 
 

@@ -15,11 +15,12 @@ from django.utils import timezone
 from ingestion import demand, latest, markets
 from ingestion.models import Instrument
 from portfolio.models import Portfolio, Share
-from signals import alerts, arming, follow, notifications
+from signals import alerts, arming, conditions, follow, notifications, own_strategies
 from signals.facts import Facts
 from signals.follow import Follower
-from signals.models import Alert, Firing, Notification
+from signals.models import Alert, Firing, Notification, Signal, SignalHearer, StrategyFile, UserStrategy
 from signals.notifications import Telling
+from signals.own_strategies import Wish
 from streaming.models import Event, TopicCounter
 from tests.processes import wait_for
 from worker import resident
@@ -155,6 +156,25 @@ def test_it_fires_again_only_after_it_was_clear(btc, make, tick, follower):
         tick(btc, float(price))
         assert follower.pull() == fires, price
     assert list(Firing.objects.order_by("id").values_list("generation", flat=True)) == [1, 2]
+
+
+def test_what_happens_while_it_cools_is_told_once_with_the_first_price_after(btc, make, tick, follower):
+    start = timezone.now()
+    level, crossing = (make(op=op, mode="every", cooldown_s=60) for op in ("above", "crosses_above"))
+    follower.pull()
+    steps = [  # seconds, price, firings of the level and of the crossing by then
+        (1, 90, 0, 0), (2, 101, 1, 1), (10, 95, 1, 1), (20, 102, 1, 1), (61, 103, 1, 1),
+        (63, 103, 2, 1), (64, 104, 2, 1), (65, 95, 2, 1), (66, 105, 2, 2), (67, 106, 2, 2), (125, 107, 3, 2),
+        (126, 108, 3, 2),
+    ]  # fmt: skip
+    for seconds, price, *expected in steps:
+        with time_machine.travel(start + timedelta(seconds=seconds), tick=False):
+            tick(btc, float(price))
+            follower.pull()
+        fired = [Firing.objects.filter(alert=alert).count() for alert in (level, crossing)]
+        assert fired == expected, (seconds, price)
+    assert "not told until now" in Firing.objects.get(alert=level, generation=2).reason
+    assert Firing.objects.get(alert=crossing, generation=2).reason.endswith("1 more in between")
 
 
 def test_confirmations_count_flushes(btc, make, tick, follower):
@@ -671,6 +691,54 @@ def test_bob_knows_nothing_of_alices(http, bob, client, btc, alice):
     assert answer.json() == {"condition": [f"condition.any[1].not.portfolio: There is no portfolio {portfolio.pk}."]}
     client.logout()
     assert client.get("/api/alerts/").status_code in (401, 403)
+
+
+def own_strategy(user, btc, name="My dips", **more):
+    wish = {"name": name, "kind": "rsi_reversal", "parameters": {"period": 7}, "instruments": [btc]} | more
+    return own_strategies.create(user, Wish(**wish))
+
+
+def test_an_alert_waits_for_the_signals_of_ones_own_strategy(http, alice, bob, btc, make, follower):
+    mine, other = own_strategy(alice, btc), own_strategy(alice, btc, "Other", parameters={"period": 9})
+    foreign = own_strategy(bob, btc)
+    made = send(http, "", {"symbol": "BTC-USD", "condition": {"kind": "signal", "strategy": "My dips"}}).json()
+    assert made["condition"] == {"kind": "signal", "strategy": "My dips", "strategy_id": mine.pk}
+    for unknown in (foreign.pk, str(foreign.pk), "Bob's", "nothing"):
+        body = {"symbol": "BTC-USD", "condition": {"kind": "signal", "strategy": unknown}}
+        assert "nor a strategy of your own" in send(http, "", body).json()["condition"][0]
+    body = {"symbol": "BTC-USD", "condition": {"kind": "signal", "strategy_id": foreign.pk}}
+    assert "You have no strategy" in send(http, "", body).json()["condition"][0]
+    UserStrategy.objects.filter(pk=mine.pk).update(name="Renamed")
+    follower.pull()
+    for strategy in (other, mine):
+        signal = Signal.objects.create(
+            instrument=btc, strategy="rsi_reversal", strategy_key=strategy.run.key, interval="1h", candle_rev=0,
+            time=timezone.now(), signal_type="BUY", strength="STRONG", confidence_score=80.0, entry_price=100.0,
+            expires_at=timezone.now() + timedelta(hours=1), reason="RSI was 20", private=True,
+        )  # fmt: skip
+        SignalHearer.objects.create(signal=signal, user=alice)
+        assert follower.pull() == (strategy is mine)
+
+
+def test_an_alert_on_a_strategy_that_is_deleted_says_so(alice, btc, make, follower):
+    mine = own_strategy(alice, btc)
+    alert = make(condition={"kind": "signal", "symbol": "BTC-USD", "strategy": mine.pk})
+    follower.pull()
+    mine.delete()
+    follower.pull()
+    alert.refresh_from_db()
+    assert (alert.status, alert.reason) == ("broken", "You have no strategy “My dips” any more.")
+
+
+def test_a_strategy_file_is_a_kind_to_wait_for(alice, btc, make):
+    described = {"name": "three_higher", "warmup": 22, "summary": "", "parameters": {}}
+    now = timezone.now()
+    StrategyFile.objects.create(path="mine.py", digest="x", status="ok", checked_at=now, strategies=[described])
+    alert = make(condition={"kind": "signal", "symbol": "BTC-USD", "strategy": "three_higher"})
+    StrategyFile.objects.all().delete()
+    assert conditions.recall(alert).ask.get("strategy") == "three_higher", "it may be away for a moment"
+    with pytest.raises(alerts.Refused, match="none of"):
+        make(condition={"kind": "signal", "symbol": "BTC-USD", "strategy": "three_higher"})
 
 
 def test_a_user_has_so_many_alerts_and_no_more(http, btc, settings):

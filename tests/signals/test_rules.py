@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -205,7 +206,19 @@ def test_names_may_be_told():
     known = Defaults(instrument=1, strategies=frozenset({"mine"}), parts=frozenset({"feeds"}))
     assert parse({"kind": "signal", "strategy": "mine"}, SYMBOLS.get, known)
     assert refused({"kind": "signal", "strategy": "sma_cross"}, known)[0] == "strategy"
+    nobodys = msgspec.structs.replace(known, own_strategies={})
+    assert refused({"kind": "signal", "strategy_id": 17}, nobodys)[0] == "strategy_id"
     assert refused(of("service", part="database"), known)[0] == "part"
+
+
+@pytest.mark.parametrize("given", [{"strategy": 17}, {"strategy": "17"}, {"strategy": "My dips"}, {"strategy_id": 17}])
+def test_ones_own_strategy_is_named_by_its_number_or_its_name(given):
+    known = Defaults(instrument=1, own_strategies={17: "My dips", 18: "sma_cross"})
+    rule = parse({"kind": "signal"} | given, SYMBOLS.get, known)
+    assert (rule.ask.get("strategy"), rule.ask.get("strategy_id")) == ("My dips", 17)
+    assert describe(rule, NAMES) == "BTC-USD any signal of My dips"
+    assert parse(json.loads(json.dumps(wire(rule, NAMES))), SYMBOLS.get) == rule
+    assert parse({"kind": "signal", "strategy": "sma_cross"}, SYMBOLS.get, known).ask.get("strategy_id") is None
 
 
 def test_an_unknown_symbol_may_be_a_lookup_error():
