@@ -593,6 +593,8 @@ FINDING_LOOK_INTERVAL_S = env.float("FINDING_LOOK_INTERVAL_S", 10.0)
 # Instruments that are looked at, and bars that findings are kept for.
 FINDING_INSTRUMENTS_MAX = env.int("FINDING_INSTRUMENTS_MAX", 1_000)
 FINDING_KEEP_BARS = env.int("FINDING_KEEP_BARS", 2_000)
+# A bar that is revised takes back what was found in it and after it, as far as so many bars back.
+FINDING_REVIEW_BARS = env.int("FINDING_REVIEW_BARS", 60)
 
 # --- Notifications (docs/notifications.md)
 
@@ -653,8 +655,9 @@ ALERT_DRAWDOWN_DAYS = env.int("ALERT_DRAWDOWN_DAYS", 365)
 ALERT_GATHER_BUDGET_MS = env.int("ALERT_GATHER_BUDGET_MS", 200)
 # Bases that are remembered, each kind of them.
 ALERT_FACTS_KEPT = env.int("ALERT_FACTS_KEPT", 100_000)
-# A dry run: bars that it reads in all, points of its chart, firings that it lists, and how long it may work.
+# A dry run: bars and quotes that it reads in all, points of its chart, firings that it lists, and how long it may work.
 DRY_RUN_MAX_BARS = env.int("DRY_RUN_MAX_BARS", 50_000)
+DRY_RUN_MAX_QUOTES = env.int("DRY_RUN_MAX_QUOTES", 2_000_000)
 DRY_RUN_CHART_POINTS = env.int("DRY_RUN_CHART_POINTS", 500)
 DRY_RUN_MAX_FIRINGS = env.int("DRY_RUN_MAX_FIRINGS", 1000)
 DRY_RUN_TIMEOUT_S = env.float("DRY_RUN_TIMEOUT_S", 10.0)
@@ -752,6 +755,8 @@ DELIVERY_CALL_TIMEOUT_S = env.float("DELIVERY_CALL_TIMEOUT_S", 20.0)
 DELIVERY_ANSWER_MAX_BYTES = env.int("DELIVERY_ANSWER_MAX_BYTES", 16 * 1024)
 # Whoever takes a delivery has it for so long; then another tries it. Longer than any call above.
 DELIVERY_LEASE_S = env.float("DELIVERY_LEASE_S", 90.0)
+# A test of a destination is waited for so long; what takes longer goes on without the web.
+DELIVERY_TEST_WAIT_S = env.float("DELIVERY_TEST_WAIT_S", 3.0)
 # How often beat looks for what is due, how many it nudges at once, and how long a nudge counts.
 DELIVERY_INTERVAL_S = env.float("DELIVERY_INTERVAL_S", 3.0)
 DELIVERY_BATCH = env.int("DELIVERY_BATCH", 200)

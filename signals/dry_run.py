@@ -62,7 +62,7 @@ def run(alert: Alert, start: dt.datetime | None, end: dt.datetime | None, now: d
     charted = _charted(rule, alert)
     priced = {ask.instrument for ask in rules.asks(rule) if ask.kind in _ABOUT_PRICES} | {charted}
     span = _span(sorted(i for i in priced if i is not None), start, end, now)
-    tracks, deadline = Tracks(span), time.monotonic() + settings.DRY_RUN_TIMEOUT_S
+    tracks, deadline = Tracks(span, now), time.monotonic() + settings.DRY_RUN_TIMEOUT_S
     try:
         found, unsupported = _read(tracks, rule, names)
         firings = replay.replay(

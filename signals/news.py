@@ -11,7 +11,8 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
 from ingestion.store import to_us
-from signals.models import NewsArticle, NewsFeed, NewsItem
+from signals.models import ArticleInstrument, NewsArticle, NewsFeed, NewsItem
+from signals.moods import Scored
 from signals.news_formats import finnhub
 from streaming.protocol import Message, timestamp
 
@@ -64,6 +65,22 @@ def sentiment(instrument_ids: Collection[int], now: dt.datetime, hours: float) -
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return {instrument: Sentiment(float(score), count) for instrument, score, count in cursor.fetchall()}
+
+
+def scored(instrument_id: int, since: dt.datetime, until: dt.datetime, limit: int) -> list[Scored]:
+    """What `sentiment` is made of: the instrument's articles of (since, until] that were known by `until`, the first
+    `limit` of them."""
+    links = ArticleInstrument.objects.filter(
+        instrument_id=instrument_id, confidence__gt=0, article__published_at__gt=since,
+        article__published_at__lte=until, article__received_at__lte=until,
+    ).order_by("article__published_at")  # fmt: skip
+    rows = links.values_list(
+        "article__published_at", "article__received_at", "confidence", "article__sentiment_score", "article__provider"
+    )
+    return [
+        Scored(to_us(published), to_us(received), confidence, score, provider == NewsFeed.Provider.SIMULATED)
+        for published, received, confidence, score, provider in rows[:limit]
+    ]
 
 
 def categories() -> list[str]:

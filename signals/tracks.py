@@ -1,4 +1,4 @@
-"""Figures over the past, as tracks for a replay: of stored bars, signals and snapshots of portfolios.
+"""Figures over the past, as tracks for a replay: of stored bars, quotes, news and signals, of ledgers and snapshots.
 
 Prices are in today's terms (adjusted for splits), as thresholds are. What no row keeps can't be replayed, and says so.
 """
@@ -16,11 +16,12 @@ from ingestion.calendar import ALWAYS, DAY_US
 from ingestion.candles import INTERVALS, MINUTE_US, Bar
 from ingestion.models import Instrument
 from ingestion.store import to_datetime, to_us
-from portfolio import history, prices
+from portfolio import books, history, prices
 from portfolio.models import Portfolio
-from signals import gauges, readings, rules
+from portfolio.positions import NOTHING, Book, NotEnoughUnits, standing
+from signals import gauges, moods, news, readings, rules, splits
 from signals.candles import Candles
-from signals.facts import changes, drawdown, portfolios, told
+from signals.facts import changes, drawdown, portfolios, quotes, told
 from signals.facts.bars import Place
 from signals.replay import Track
 from signals.rules import Ask
@@ -57,10 +58,10 @@ class Span(NamedTuple):
 
 
 class Tracks:
-    """Reads each stretch of bars once, and no more than DRY_RUN_MAX_BARS in all."""
+    """Reads each stretch of bars once, and no more than DRY_RUN_MAX_BARS in all. now: whose terms prices are in."""
 
-    def __init__(self, span: Span) -> None:
-        self.span = span
+    def __init__(self, span: Span, now: dt.datetime) -> None:
+        self.span, self.now = span, now
         self._read: dict[tuple[Place, int], list[Bar]] = {}
         self._left = settings.DRY_RUN_MAX_BARS
 
@@ -125,14 +126,46 @@ def _hold_us(step_us: int) -> int:
 
 def _changes(tracks: Tracks, ask: Ask) -> Track:
     """Of each bar with a base: its close and its extremes in percent."""
-    name = str(ask.get("base") or changes.PREVIOUS_CLOSE)
-    if name == changes.COST:
-        raise NotReplayed("What units had cost at each time is not replayed.")
     priced = _prices(tracks, ask)
-    base = _ago(tracks, ask) if name == changes.MINUTES else _of_days(tracks, ask, priced.at_us, name)
+    base = _base(tracks, ask, priced.at_us)
     known = np.isfinite(base) & (base > 0)
     value, low, high = (100 * (c[known] - base[known]) / base[known] for c in (priced.value, priced.low, priced.high))
     return msgspec.structs.replace(priced, at_us=priced.at_us[known], value=value, low=low, high=high)
+
+
+def _base(tracks: Tracks, ask: Ask, at_us: np.ndarray) -> np.ndarray:
+    """What each bar's price is counted from; NaN where that is not known."""
+    name = str(ask.get("base") or changes.PREVIOUS_CLOSE)
+    if name == changes.COST:
+        return _cost(tracks, ask, at_us)
+    return _ago(tracks, ask) if name == changes.MINUTES else _of_days(tracks, ask, at_us, name)
+
+
+def _cost(tracks: Tracks, ask: Ask, at_us: np.ndarray) -> np.ndarray:
+    """What a unit had cost on average by then, by the rows of the ledger up to each time."""
+    portfolio, instrument = books.with_policy().get(pk=ask.portfolio or 0), ask.instrument or 0
+    book, costs, changed_us = Book(portfolio.policy()), [np.nan], [0]
+    for row in standing(portfolio.transactions.entries()):
+        try:
+            book.apply(row)
+        except (NotEnoughUnits, ArithmeticError) as error:
+            raise NotReplayed("The portfolio's ledger does not add up.") from error
+        cost = book.positions.get(instrument, NOTHING).average_cost
+        costs.append(np.nan if cost is None else float(cost))
+        changed_us.append(to_us(row.at))
+    then = np.array(costs)[np.searchsorted(np.array(changed_us, np.int64), at_us, side="right") - 1]
+    return _in_todays_terms(tracks, instrument, at_us, then)
+
+
+def _in_todays_terms(tracks: Tracks, instrument: int, at_us: np.ndarray, prices: np.ndarray) -> np.ndarray:
+    """Prices as they were, over the splits since."""
+    if not len(at_us):
+        return prices
+    found = prices.copy()
+    for split in splits.since(to_datetime(int(at_us[0])).date(), tracks.now, [instrument]):
+        # A bar that closes at that very moment was traded before it.
+        found[at_us <= split.at_us] /= split.ratio
+    return found
 
 
 def _ago(tracks: Tracks, ask: Ask) -> np.ndarray:
@@ -223,11 +256,41 @@ def _signals(tracks: Tracks, ask: Ask) -> Track:
     return Track.of(np.array(list(known), np.int64), values, 0, step_us)
 
 
+def _spread(tracks: Tracks, ask: Ask) -> Track:
+    """Of the quotes that are kept of the bars' source: in each bar the last, and the extremes."""
+    span, instrument, most = tracks.span, ask.instrument or 0, settings.DRY_RUN_MAX_QUOTES
+    bars = tracks.bars(instrument, span.interval)
+    rows = store.widths(instrument, bars[-1].source, span.start, span.end, span.step_us, most + 1) if bars else []
+    if sum(row.quotes for row in rows) > most:
+        raise TooLong(f"That takes more than {most} quotes: ask for a shorter time.")
+    if not rows:
+        raise NotReplayed("Of this time no quotes are kept.")
+    at_us = np.array([row.time_us + span.step_us for row in rows], np.int64)
+    if ask.get("unit") == quotes.ABSOLUTE:
+        value, low, high = (_in_todays_terms(tracks, instrument, at_us, c) for c in np.array([r[1:4] for r in rows]).T)
+    else:
+        value, low, high = np.array([row[4:7] for row in rows]).T
+    return Track(at_us=at_us, value=value, low=low, high=high, hold_us=_hold_us(span.step_us))
+
+
+def _sentiment(tracks: Tracks, ask: Ask) -> Track:
+    """Of the articles that were known by then, at the close of each bar."""
+    span, most = tracks.span, settings.DRY_RUN_MAX_BARS
+    window = dt.timedelta(hours=float(ask.get("hours") or 24))
+    articles = news.scored(ask.instrument or 0, span.start - window, span.end, most + 1)
+    if len(articles) > most:
+        raise TooLong(f"That takes more than {most} articles: ask for a shorter time.")
+    first_us = (to_us(span.start) // span.step_us + 1) * span.step_us
+    at_us = np.arange(first_us, to_us(span.end) + 1, span.step_us)
+    window_us = int(window.total_seconds() * 1e6)
+    return Track.of(at_us, moods.over(articles, at_us, window_us, window_us * news.HALF_LIFE), span.step_us - 1)
+
+
 def _portfolio(tracks: Tracks, ask: Ask) -> Track:
     """Of snapshots: a stretch's last value, known at its end."""
     figure = str(ask.get("figure"))
     if figure not in (portfolios.TOTAL_VALUE, portfolios.DRAWDOWN_PERCENT):
-        raise NotReplayed(f"Of the past of a portfolio only its value and its drawdown are kept, no {figure}.")
+        raise NotReplayed(f"Snapshots of a portfolio keep its value, and with it its drawdown, but no {figure}.")
     span = tracks.span
     step = next((s for s in _SNAPSHOT_STEPS if INTERVALS[s] >= span.step_us), "1d")
     portfolio = Portfolio.objects.get(pk=ask.portfolio or 0)
@@ -250,12 +313,12 @@ _READERS: Final[Mapping[str, Callable[[Tracks, Ask], Track]]] = {
     rules.VOLUME_ZSCORE: _gauges,
     rules.PATTERN: _gauges,
     rules.SIGNAL: _signals,
+    rules.SPREAD: _spread,
+    rules.SENTIMENT: _sentiment,
     rules.PORTFOLIO: _portfolio,
 }
 _WHY_NOT: Final = {
-    rules.SPREAD: "Bars keep no quotes, and so no spread.",
-    rules.SENTIMENT: "How the news sounded at each time is not replayed.",
-    rules.STALENESS: "Bars do not tell when a feed was silent.",
+    rules.STALENESS: "What a feed missed is fetched afterwards: what is stored does not tell when it was silent.",
     rules.SERVICE: "Nobody keeps when a part of the service was degraded.",
 }
 

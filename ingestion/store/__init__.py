@@ -21,9 +21,10 @@ from ingestion.store.life import (
     retention_days,
     sizes,
 )
-from ingestion.store.many import Span, last_minutes, sources_with_bars
+from ingestion.store.many import Span, last_bars, last_minutes, sources_with_bars
 from ingestion.store.minutes import Key, copy_candles, finalise, merge_sums, newest_minutes, open_keys, recompute
 from ingestion.store.positions import Position, advance, claim
+from ingestion.store.quotes import Width, widths
 from ingestion.store.stale import ROLLED, refresh
 from ingestion.store.ticks import (
     COLUMNS,
@@ -58,6 +59,7 @@ __all__ = [
     "Span",
     "Stood",
     "StoredTrade",
+    "Width",
     "advance",
     "apply_policies",
     "best_source",
@@ -75,6 +77,7 @@ __all__ = [
     "final_candles_since",
     "finalise",
     "insert_new",
+    "last_bars",
     "last_minutes",
     "merge_sums",
     "newest_minutes",
@@ -100,6 +103,7 @@ __all__ = [
     "trim_quarantine",
     "venue_bars",
     "venue_closes",
+    "widths",
     "write_polled_prices",
     "write_venue_bars",
 ]

@@ -59,6 +59,21 @@ def days(instrument_id: int, source: int, start: dt.datetime, end: dt.datetime) 
         return [day for (day,) in cursor.fetchall()]
 
 
+def days_of(
+    keys: Iterable[tuple[int, int]], start: dt.datetime, end: dt.datetime
+) -> list[tuple[int, int, dt.datetime]]:
+    """The same of many instruments and sources: (instrument id, source, day)."""
+    columns = [array(column) for column in zip(*keys, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT instrument_id, source, time FROM candle_stale
+               JOIN unnest(%s::int4[], %s::int2[]) AS given (instrument_id, source) USING (instrument_id, source)
+               WHERE time < %s AND time + INTERVAL '1 day' > %s""",
+            [*columns, end, start],
+        )
+        return list(cursor.fetchall())
+
+
 def hours_until() -> dt.datetime:
     """From when on hours are no rows yet, without TimescaleDB."""
     with connection.cursor() as cursor:

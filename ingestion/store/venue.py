@@ -234,13 +234,20 @@ def write_polled_prices(source: int, prices: Iterable[Polled]) -> None:
 # --- Reading
 
 _RANGE: Final = "instrument_id = %(instrument)s AND source = %(source)s AND time >= %(start)s AND time < %(end)s"
-_TOLD: Final = f"""
-SELECT time, open, high, low, close, volume, quote_volume, trades, final, made_by
-FROM venue_candle WHERE {_RANGE} AND interval = %(interval)s AND made_by = '{VENUE}'
-"""
+COLUMNS: Final = "open, high, low, close, volume, quote_volume, trades, final, made_by"
 _BUCKET: Final = "date_bin(%(step)s, time, TIMESTAMPTZ '2000-01-03 00:00:00+00')"
-# What one minute does not tell, the sum does not.
-_ROLLED_UP: Final = f"""
+
+
+def told(where: str) -> str:
+    """SQL: the bars of %(interval)s as the venue made them."""
+    return f"""
+SELECT time, {COLUMNS} FROM venue_candle WHERE {where} AND interval = %(interval)s AND made_by = '{VENUE}'
+"""
+
+
+def made_of_minutes(where: str) -> str:
+    """SQL: the same made of the minutes here; what one of them does not tell, the sum does not."""
+    return f"""
 SELECT {_BUCKET} AS time,
        (array_agg(open ORDER BY time))[1] AS open, max(high) AS high, min(low) AS low,
        (array_agg(close ORDER BY time DESC))[1] AS close,
@@ -249,7 +256,7 @@ SELECT {_BUCKET} AS time,
        CASE WHEN count(*) = count(trades) THEN sum(trades)::int4 END AS trades,
        bool_and(final OR made_by = '{TICKER}') AND {_BUCKET} + %(step)s <= now() AS final,
        min(made_by) AS made_by
-FROM venue_candle WHERE {_RANGE} AND interval = '1m' GROUP BY 1
+FROM venue_candle WHERE {where} AND interval = '1m' GROUP BY 1
 """
 
 
@@ -263,7 +270,7 @@ def bars(
     newest_first: bool = False,
 ) -> list[Bar]:
     """The first (or newest) `limit` bars as the venue made them that begin in [start, end)."""
-    return _read(_TOLD, instrument_id, source, interval, start, end, limit, newest_first)
+    return _read(told(_RANGE), instrument_id, source, interval, start, end, limit, newest_first)
 
 
 def rolled_up(
@@ -276,7 +283,7 @@ def rolled_up(
     newest_first: bool = False,
 ) -> list[Bar]:
     """The same, made of the minutes here, the venue's or polled ones; "ticker" as soon as one was polled."""
-    return _read(_ROLLED_UP, instrument_id, source, interval, start, end, limit, newest_first)
+    return _read(made_of_minutes(_RANGE), instrument_id, source, interval, start, end, limit, newest_first)
 
 
 def _read(
@@ -296,7 +303,7 @@ def _read(
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""SELECT {us("time")}, open, high, low, close, volume, quote_volume, trades, final, made_by
+            f"""SELECT {us("time")}, {COLUMNS}
                 FROM ({rows}) AS b ORDER BY b.time {order} LIMIT %(limit)s""",
             parameters,
         )

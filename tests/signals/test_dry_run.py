@@ -3,8 +3,10 @@
 import datetime as dt
 import random
 from datetime import UTC, timedelta
+from decimal import Decimal
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from ingestion import store
@@ -12,11 +14,15 @@ from ingestion.candles import MINUTE_US, Bar
 from ingestion.models import AdjustmentFactor, Instrument
 from ingestion.providers import SOURCES
 from ingestion.store import to_datetime, to_us
+from ingestion.ticks import Quote, pack_quotes
+from portfolio import ledger
+from portfolio.ledger import Draft
 from portfolio.models import Portfolio
-from signals import arming, dry_run
+from signals import arming, dry_run, news
 from signals.arming import Terms
-from signals.models import Alert, Signal
+from signals.models import Alert, ArticleInstrument, NewsArticle, Signal
 from signals.rules import ABOVE, CROSSES_ABOVE, PRICE, Ask, Leaf, Seen
+from signals.tracks import Span, Tracks
 
 from .conftest import CLOSED, daily, make_bars, snapshot
 
@@ -227,10 +233,9 @@ def test_the_replayed_indicator_is_the_live_one(ask, btc, candles):
     candles(closes)
     rule = Leaf(Ask("indicator", btc.id, params=(("interval", "1m"), ("name", "rsi(14)"), ("output", "rsi"))), ABOVE, 0)
     from signals.facts import Facts
-    from signals.tracks import Span, Tracks
 
     live = Facts().gather([rule.ask], CLOSED + timedelta(seconds=5))[rule.ask]
-    track = Tracks(Span(START, CLOSED, "1m")).of(rule.ask)
+    track = Tracks(Span(START, CLOSED, "1m"), CLOSED).of(rule.ask)
     assert track.value[-1] == pytest.approx(live.value, rel=1e-9)
     assert track.at_us[-1] == live.at_us
 
@@ -259,12 +264,73 @@ def test_a_portfolio_by_its_snapshots(ask, alice):
     assert told["unsupported"][0]["kind"] == "portfolio"
 
 
+def article(instrument, score, published, received=None, provider="rss"):
+    row = NewsArticle.objects.create(
+        origin="x", provider=provider, provider_id="x", category="general", headline="x", source="x",
+        published_at=published, received_at=received or published, sentiment_score=score, sentiment_label="neutral",
+        sentiment_model="x",
+    )  # fmt: skip
+    ArticleInstrument.objects.create(article=row, instrument=instrument, how="name", confidence=0.8)
+
+
+def test_the_replayed_sentiment_is_what_the_live_one_was(ask, btc):
+    """At each minute, whatever came late, was made up, or left the window."""
+    rng = random.Random(7)
+    for _ in range(60):
+        at = CLOSED - timedelta(minutes=rng.uniform(0, 300))
+        late = timedelta(minutes=rng.choice([0, 0, 40]))
+        article(btc, rng.uniform(-1, 1), at, at + late, rng.choice(["rss", "simulated"]))
+    condition = Ask("sentiment", btc.id, params=(("hours", 1),))
+    track = Tracks(Span(START, CLOSED, "1m"), CLOSED).of(condition)
+    minutes = [START + timedelta(minutes=n + 1) for n in range(120)]
+    live = {to_us(at): told.score for at in minutes if (told := news.sentiment([btc.id], at, 1).get(btc.id))}
+    assert len(live) > 60
+    assert dict(zip(track.at_us.tolist(), track.value.tolist(), strict=True)) == pytest.approx(live)
+    told = ask({"kind": "sentiment", "hours": 1, "op": "above", "value": -1}).json()
+    assert (told["unsupported"], told["count"] > 0) == ([], True)
+
+
+def test_a_change_against_the_cost_of_then(ask, alice, btc, candles):
+    candles([100.0] * 4)
+    savings = Portfolio.objects.create(owner=alice, name="Savings")
+    for minutes, price in ((10, "80"), (2, "90")):
+        bought = Draft(
+            type="BUY", at=CLOSED - timedelta(minutes=minutes, seconds=30), instrument=btc, quantity=Decimal(1),
+            price=Decimal(price),
+        )  # fmt: skip
+        ledger.post(savings, bought, CLOSED)
+    condition = {"kind": "change_percent", "base": "cost", "portfolio": savings.pk, "op": "above", "value": 24}
+    told = ask(condition).json()
+    label = f"BTC-USD change against its cost in portfolio {savings.pk}"
+    assert [one["observed"] for one in told["firings"]] == [{label: 25.0}]
+    track = Tracks(Span(START, CLOSED, "1m"), CLOSED).of(
+        Ask("change_percent", btc.id, savings.pk, params=(("base", "cost"),))
+    )
+    assert track.value.tolist() == pytest.approx([25.0, *[100 * (100 - 85) / 85] * 3])
+
+
+def test_a_spread_by_the_quotes_that_are_kept(ask, btc, candles, settings):
+    candles([100.0] * 3)
+    quotes = [
+        Quote("BTC-USD", to_us(CLOSED) - seconds * 1_000_000, 0, n, 100 - width / 2, 1.0, 100 + width / 2, 1.0)
+        for n, (seconds, width) in enumerate([(170, 1.0), (110, 1.0), (100, 4.0), (90, 2.0), (50, -1.0), (40, 1.0)])
+    ]
+    store.ensure_partitions("quote", np.array([quote.time_us for quote in quotes]))
+    store.copy_rows("quote", pack_quotes(quotes, {"BTC-USD": btc.id}, SOURCES["simulated"]))
+    wide = {"kind": "spread", "unit": "absolute", "op": "above", "value": 3}
+    told = ask(wide).json()
+    assert (told["unsupported"], [one["spiked"] for one in told["firings"]]) == ([], [True])
+    track = Tracks(Span(START, CLOSED, "1m"), CLOSED).of(Ask("spread", btc.id, params=(("unit", "bps"),)))
+    assert [track.value.tolist(), track.high.tolist()] == [[100, 200, 100], [100, 400, 100]]
+    settings.DRY_RUN_MAX_QUOTES = 2
+    assert "2 quotes" in ask(wide).json()["start"][0]
+
+
 @pytest.mark.parametrize(
     "part",
     [
         {"kind": "indicator", "name": "obv", "interval": "1m", "op": "above", "value": 0},
         {"kind": "spread", "op": "above", "value": 5},
-        {"kind": "sentiment", "op": "above", "value": 0.5},
         {"kind": "staleness", "op": "above", "value": 60},
         {"kind": "service", "part": "feeds", "op": "above", "value": 60},
     ],
