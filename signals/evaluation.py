@@ -1,6 +1,5 @@
 """Asking the strategies about candles that have closed, and recording what they say."""
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,7 +13,6 @@ from ingestion import store
 from ingestion.candles import INTERVALS, Bar
 from ingestion.models import Instrument
 from signals import lifecycle, notifications, runs, scorecards, windows
-from signals.candles import COLUMNS, Candles
 from signals.models import Notification, Signal, SignalHearer, SignalSubscription
 from signals.notifications import Telling
 from signals.runs import Run
@@ -109,15 +107,7 @@ def _ask(one: Run, window: Window, at: int, failures: dict[str, str]) -> Said | 
     except Exception as error:  # whatever is wrong with one strategy is no concern of the others
         failures.setdefault(one.key, f"{type(error).__name__}: {error}")
         return None
-    return Said(one, window.bars[at], advice, digest_of(known))
-
-
-def digest_of(candles: Candles) -> str:
-    """Of bars as a strategy sees them."""
-    digest = hashlib.blake2b(candles.time_us.tobytes(), digest_size=16)
-    for name in COLUMNS:
-        digest.update(getattr(candles, name).tobytes())
-    return digest.hexdigest()
+    return Said(one, window.bars[at], advice, known.digest())
 
 
 # --- Recording
@@ -273,7 +263,7 @@ def _reconsider(signal: Signal, one: Run, window: Window, failures: dict[str, st
     at = window.at(_begins_us(signal))
     if at is None:
         return []
-    if digest_of(window.candles.until(at + 1).last(one.strategy.warmup)) == signal.bars_digest:
+    if window.candles.until(at + 1).last(one.strategy.warmup).digest() == signal.bars_digest:
         if window.bars[at].rev > signal.candle_rev:  # revised in what strategies don't see
             Signal.objects.filter(pk=signal.pk).update(candle_rev=window.bars[at].rev)
         return []

@@ -1,4 +1,5 @@
-"""Figures and anomalies of closed bars: found on demand, and kept as rows at each bar's close, once a bar."""
+"""Figures and anomalies of closed bars: found on demand, and kept as rows at each bar's close, once a bar; taken back
+where the bars turn out to have been others."""
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Sequence
@@ -101,13 +102,18 @@ def on_demand(
 
 def find(interval: str, now: dt.datetime) -> int:
     """Look at the bars of this interval that have closed since the last run, of what the feeds follow: SYMBOLS, and
-    what somebody watches, holds or has an alert on. Re-running changes nothing. Returns how many were found."""
+    what somebody watches, holds or has an alert on; and anew at those before that were revised. Re-running changes
+    nothing. Returns how many were found."""
     found = 0
-    due = windows.due(interval, dict.fromkeys(_followed(), HISTORY), now, Examined)
-    for places in windows.batches(due):
-        examined = [_examine(interval, window) for window in windows.read(interval, places)]
-        found += _keep(interval, examined)
+    for places in windows.batches(windows.due(interval, dict.fromkeys(_followed(), _history()), now, Examined)):
+        looked = [_examine(interval, window) for window in windows.read(interval, places)]
+        found += _keep(interval, [one for one in looked if one is not None], now)
     return found
+
+
+def _history() -> int:
+    """Bars that are read before those that are due: so that the last ones can be looked at again."""
+    return HISTORY + int(settings.FINDING_REVIEW_BARS)
 
 
 def _followed() -> list[int]:
@@ -124,15 +130,21 @@ def _followed() -> list[int]:
     return list(ids)[: settings.FINDING_INSTRUMENTS_MAX]
 
 
-def _examine(interval: str, window: Window) -> tuple[list[Finding], Place | None]:
-    """What one instrument's due bars have confirmed, and which of them were there: a bar that isn't final is waited
-    for."""
-    places = {time_us: at for time_us in window.place.times_us if (at := window.at(time_us)) is not None}
+class Looked(msgspec.Struct, frozen=True):
+    """What one instrument's due bars have confirmed. until: how many of the window's bars were looked at."""
+
+    window: Window
+    until: int
+    found: list[Finding]
+
+
+def _examine(interval: str, window: Window) -> Looked | None:
+    """None where no due bar was there: one that isn't final is waited for."""
+    places = [at for time_us in window.place.times_us if (at := window.at(time_us)) is not None]
     if not places:
-        return [], None
-    found = look(window.candles, min(places.values()))
-    rows = [_row(window.place, interval, one) for one in found]
-    return rows, msgspec.structs.replace(window.place, times_us=tuple(sorted(places)))
+        return None
+    found = look(window.candles, min(places))
+    return Looked(window, max(places) + 1, [_row(window.place, interval, one) for one in found])
 
 
 def _row(place: Place, interval: str, one: Found) -> Finding:
@@ -143,13 +155,72 @@ def _row(place: Place, interval: str, one: Found) -> Finding:
     )  # fmt: skip
 
 
-def _keep(interval: str, examined: Sequence[tuple[list[Finding], Place | None]]) -> int:
-    """The findings and how far they reach, in one transaction. What another run has kept is not doubled."""
-    rows = [row for found, _ in examined for row in found]
+def _keep(interval: str, looked: Sequence[Looked], now: dt.datetime) -> int:
+    """The findings, what is taken back, and how far they reach, in one transaction. What another run has kept is not
+    doubled."""
+    rows = [row for one in looked for row in one.found]
+    ids = [one.window.place.instrument.pk for one in looked]
+    before = {row.instrument_id: row for row in Examined.objects.filter(interval=interval, instrument__in=ids)}
     with transaction.atomic():
+        for one in looked:
+            _review(interval, one.window, before.get(one.window.place.instrument.pk), now)
         Finding.objects.bulk_create(rows, ignore_conflicts=True)
-        windows.mark(interval, [place for _, place in examined if place is not None], Examined)
+        windows.keep([_examined(interval, one) for one in looked], ["time", "since", "bars_digest"])
     return len(rows)
+
+
+def _examined(interval: str, one: Looked) -> Examined:
+    known = one.window.candles.until(one.until).last(_history())
+    return Examined(
+        interval=interval, instrument=one.window.place.instrument, time=store.to_datetime(int(known.time_us[-1])),
+        since=store.to_datetime(int(known.time_us[0])), bars_digest=known.digest(),
+    )  # fmt: skip
+
+
+# --- Taking back ------------------------------------------------------------------------------------------------
+
+
+def _review(interval: str, window: Window, before: Examined | None, now: dt.datetime) -> None:
+    """Look anew at the last bars that were looked at, if some of them, or of those before, are not what they were.
+
+    What nobody was told then is not told late: it is there on demand.
+    """
+    last = None if before is None else _revised_until(window, before)
+    if last is None:
+        return
+    candles, first = window.candles.until(last + 1), max(0, last + 1 - settings.FINDING_REVIEW_BARS)
+    says = {(one.kind, one.name, one.time_us): one for one in look(candles, first)}
+    rows = Finding.objects.filter(
+        instrument=window.place.instrument, interval=interval, source=SOURCE_NAMES[window.place.source],
+        status=Finding.Status.STANDING, time__gt=store.to_datetime(int(candles.time_us[first])),
+        time__lte=store.to_datetime(candles.closed_us),
+    )  # fmt: skip
+    for row in rows:
+        _reconsider(row, says.get((row.kind, row.name, store.to_us(row.time))), window.place, now)
+
+
+def _revised_until(window: Window, before: Examined) -> int | None:
+    """Where the last bar that was looked at stands, if the bars up to it are others now. None where they are not, or
+    where not all of them are there to be compared."""
+    first = None if before.since is None else window.at(store.to_us(before.since))
+    last = window.at(store.to_us(before.time))
+    if first is None or last is None:
+        return None
+    return None if window.candles.until(last + 1).last(last + 1 - first).digest() == before.bars_digest else last
+
+
+def _reconsider(row: Finding, one: Found | None, place: Place, now: dt.datetime) -> None:
+    """one: what is there now in its place."""
+    if one is not None and (row.direction, row.confidence, row.parameters) == (
+        one.direction, one.confidence, one.parameters,
+    ):  # fmt: skip
+        return
+    status = Finding.Status.WITHDRAWN if one is None else Finding.Status.SUPERSEDED
+    standing = Finding.objects.filter(pk=row.pk, status=Finding.Status.STANDING)
+    if standing.update(status=status, status_at=now) and one is not None:
+        instead = _row(place, row.interval, one)
+        instead.supersedes = row
+        instead.save(force_insert=True)
 
 
 def trim(now: dt.datetime) -> int:

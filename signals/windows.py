@@ -76,36 +76,34 @@ def batches(places: Sequence[Place]) -> Iterator[Sequence[Place]]:
         yield places[first : first + AT_ONCE]
 
 
-def mark(interval: str, places: Iterable[Place], done: type[Done] = Evaluated) -> None:
-    """These bars have been asked about."""
-    rows: list[Any] = [
-        done(interval=interval, instrument=place.instrument, time=store.to_datetime(place.times_us[-1]))
-        for place in sorted(places, key=lambda place: place.instrument.pk)
-    ]
-    _rows(done).bulk_create(
-        rows, update_conflicts=True, unique_fields=["interval", "instrument"], update_fields=["time"]
+def mark(interval: str, places: Iterable[Place]) -> None:
+    """The strategies have been asked about these bars."""
+    keep(
+        [
+            Evaluated(interval=interval, instrument=place.instrument, time=store.to_datetime(place.times_us[-1]))
+            for place in places
+        ],
+        ["time"],
     )
+
+
+def keep(rows: Iterable[Done], columns: Sequence[str]) -> None:
+    """How far bars were asked about from now on, in order, so that two who do so at once don't wait for each other."""
+    ordered: list[Any] = sorted(rows, key=lambda row: row.instrument_id)
+    if ordered:
+        _rows(type(ordered[0])).bulk_create(
+            ordered, update_conflicts=True, unique_fields=["interval", "instrument"], update_fields=list(columns)
+        )
 
 
 def read(interval: str, places: Sequence[Place]) -> list[Window]:
     """The bars of each place, up to its newest."""
-    lines = _read_minutes(places) if interval == "1m" else [_read_longer(interval, place) for place in places]
+    keys = [store.Key(p.instrument.pk, p.source, p.times_us[-1] + INTERVALS[interval]) for p in places]
+    told = store.last_bars(interval, [store.Span(*k, place.count) for k, place in zip(keys, places, strict=True)])
     return [
-        Window(place, line, as_candles(place.instrument, interval, line))
-        for place, line in zip(places, lines, strict=True)
+        Window(place, told[key], as_candles(place.instrument, interval, told[key]))
+        for place, key in zip(places, keys, strict=True)
     ]
-
-
-def _read_minutes(places: Sequence[Place]) -> list[list[Bar]]:
-    keys = [store.Key(p.instrument.pk, p.source, p.times_us[-1] + INTERVALS["1m"]) for p in places]
-    told = store.last_minutes(store.Span(*key, place.count) for key, place in zip(keys, places, strict=True))
-    return [told[key] for key in keys]
-
-
-def _read_longer(interval: str, place: Place) -> list[Bar]:
-    end = store.to_datetime(place.times_us[-1] + INTERVALS[interval])
-    found = store.candles(place.instrument.pk, interval, end=end, limit=place.count, source=place.source)
-    return [bar for bar in found if bar.final]
 
 
 # --- What has closed
@@ -152,14 +150,16 @@ def _longer(
     open_ids = [i for i in instruments if asked.get(i, -1) < last_us]
     if not open_ids:
         return {}
-    start, end = store.to_datetime(times[0]), store.to_datetime(last_us + step_us)
+    best = best_sources(open_ids, interval, store.to_datetime(times[0]), store.to_datetime(last_us + step_us))
+    return {i: (source, [time_us for time_us in times if time_us > asked.get(i, -1)]) for i, source in best.items()}
+
+
+def best_sources(ids: Collection[int], interval: str, start: datetime, end: datetime) -> dict[int, int]:
+    """By instrument the best source that has bars which begin in [start, end)."""
     by_source: defaultdict[int, list[int]] = defaultdict(list)
-    for instrument, source in store.sources_with_bars(open_ids, interval, start, end):
+    for instrument, source in store.sources_with_bars(ids, interval, start, end):
         by_source[instrument].append(source)
-    return {
-        i: (min(sources, key=_rank), [time_us for time_us in times if time_us > asked.get(i, -1)])
-        for i, sources in by_source.items()
-    }
+    return {instrument: min(sources, key=_rank) for instrument, sources in by_source.items()}
 
 
 def _rank(source: int) -> int:

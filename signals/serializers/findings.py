@@ -22,6 +22,7 @@ class FindingQuery(serializers.Serializer):
     kind = serializers.ChoiceField(choices=Finding.Kind.choices, required=False)
     name = serializers.CharField(required=False, max_length=32)
     interval = serializers.ChoiceField(choices=list(INTERVALS), required=False)
+    status = serializers.ChoiceField(choices=Finding.Status.choices, required=False)
     since = TimeField(required=False)
 
 
@@ -58,11 +59,14 @@ class PatternsSchema(serializers.Serializer):
 
 
 class FindingSerializer(PatternSchema):
-    """One that was kept."""
+    """One that was kept. status: `withdrawn` or `superseded` where its bars were revised, since `status_at`."""
 
     finding_id = serializers.CharField()
     symbol = serializers.CharField()
     interval = serializers.CharField()
+    status = serializers.ChoiceField(choices=Finding.Status.choices)
+    status_at = serializers.DateTimeField(allow_null=True)
+    supersedes = serializers.CharField(allow_null=True, help_text="the finding_id that it stands for")
     source = serializers.CharField()  # type: ignore[assignment]  # DRF shadows it on the class, not on a declared field
 
     def to_representation(self, instance: Finding) -> dict[str, Any]:
@@ -71,6 +75,9 @@ class FindingSerializer(PatternSchema):
             "symbol": instance.instrument.symbol,
             "interval": instance.interval,
             "source": instance.source,
+            "status": instance.status,
+            "status_at": None if instance.status_at is None else iso(to_us(instance.status_at)),
+            "supersedes": None if instance.supersedes_id is None else str(instance.supersedes_id),
             **_told(instance, to_us(instance.time)),
         }
 

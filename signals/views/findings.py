@@ -32,7 +32,7 @@ class Findings(generics.ListAPIView):
             rows = rows.filter(instrument=asked["symbol"])
         if "since" in asked:
             rows = rows.filter(time__gte=asked["since"])
-        return rows.filter(**{name: asked[name] for name in ("kind", "name", "interval") if name in asked})
+        return rows.filter(**{name: asked[name] for name in ("kind", "name", "interval", "status") if name in asked})
 
 
 class Patterns(APIView):

@@ -1,9 +1,10 @@
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
 import pytest
+from django.db import connection
 
 from ingestion import partitions, store
 from ingestion.candles import MINUTE_US, Bar
@@ -49,6 +50,22 @@ def candles(btc):
         store.copy_candles(make_bars(closes, btc.id, **how))
 
     return candles
+
+
+@pytest.fixture
+def revise(btc):
+    """revise(minutes_ago, close): that minute's bar is another now, as after a late trade."""
+
+    def revise(minutes_ago, close, final=True):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE candle_1m SET close = %s, high = greatest(high, %s), rev = rev + 1, final = %s "
+                "WHERE instrument_id = %s AND time = %s",
+                [close, close, final, btc.id, CLOSED - timedelta(minutes=minutes_ago + 1)],
+            )
+            assert cursor.rowcount == 1
+
+    return revise
 
 
 def falling_then(*last):

@@ -69,6 +69,44 @@ def test_what_is_long_over_is_no_news(watched, candles, settings):
     assert Examined.objects.get().time == CLOSED - MINUTE
 
 
+def test_what_a_revised_bar_does_not_confirm_is_withdrawn(watched, candles, revise, reader):
+    candles(SHAPE)
+    findings.find("1m", NOW)
+    candles([98.0], closed=CLOSED + MINUTE)
+    revise(0, 110.0)  # it never left the figure
+    findings.find("1m", NOW + MINUTE)
+    one = Finding.objects.get(name="double_top", time=CLOSED)
+    assert (one.status, one.status_at, one.direction) == ("withdrawn", NOW + MINUTE, "bearish")
+    assert not Finding.objects.filter(supersedes=one).exists()
+    (told,) = reader.get("/api/findings/", {"name": "double_top", "status": "withdrawn"}).json()["results"]
+    assert (told["status"], told["status_at"], told["supersedes"]) == ("withdrawn", "2026-03-02T12:01:10.000000Z", None)
+    before = list(Finding.objects.order_by("pk").values())
+    candles([98.0], closed=CLOSED + 2 * MINUTE)
+    findings.find("1m", NOW + 2 * MINUTE)
+    assert list(Finding.objects.filter(pk__lte=before[-1]["id"]).order_by("pk").values()) == before
+
+
+def test_what_measures_otherwise_is_superseded(watched, candles, revise):
+    candles(SHAPE)
+    findings.find("1m", NOW)
+    candles([98.0], closed=CLOSED + MINUTE)
+    revise(10, 119.0)  # the first top
+    findings.find("1m", NOW + MINUTE)
+    new = Finding.objects.get(name="double_top", time=CLOSED, status="standing")
+    old = new.supersedes
+    assert (old.status, old.kind, old.time) == ("superseded", "figure", CLOSED)
+    assert [old.parameters["points"][0]["price"], new.parameters["points"][0]["price"]] == [117, 119]
+
+
+def test_bars_that_are_as_they_were_take_nothing_back(watched, candles, revise):
+    candles(SHAPE)
+    findings.find("1m", NOW)
+    for minute in range(1, 4):
+        candles([98.0 - minute], closed=CLOSED + minute * MINUTE)
+        findings.find("1m", NOW + minute * MINUTE)
+    assert not Finding.objects.exclude(status="standing").exists()
+
+
 def test_an_open_bar_is_waited_for(watched, candles):
     candles(SHAPE[:-1], closed=CLOSED - MINUTE)
     findings.find("1m", NOW - MINUTE)
@@ -161,7 +199,8 @@ def test_kept_ones_are_listed_newest_first(watched, candles, reader):
     row = Finding.objects.get(kind="figure")
     assert one == {
         "finding_id": str(row.pk), "symbol": "BTC-USD", "interval": "1m", "source": "simulated", "kind": "figure",
-        "name": "double_top", "time": "2026-03-02T11:59:00.000000Z", "direction": "bearish",
+        "name": "double_top", "time": "2026-03-02T11:59:00.000000Z", "direction": "bearish", "status": "standing",
+        "status_at": None, "supersedes": None,
         "confidence": row.confidence, "confidence_basis": "heuristic", "parameters": row.parameters,
     }  # fmt: skip
     assert reader.get("/api/findings/", {"kind": "figure", "since": CLOSED.isoformat()}).json()["results"] == []
@@ -186,6 +225,7 @@ def test_any_instruments_are_found_on_demand(btc, candles, reader):
         ("/api/findings/", {"kind": "omen"}, "kind"),
         ("/api/findings/", {"interval": "7m"}, "interval"),
         ("/api/findings/", {"name": "a\0b"}, "name"),
+        ("/api/findings/", {"status": "gone"}, "status"),
         ("/api/findings/", {"since": "yesterday"}, "since"),
         ("/api/market/BTC-USD/patterns/", {"name": "crystal_ball"}, "name"),
         ("/api/market/BTC-USD/patterns/", {"name": "\0"}, "name"),

@@ -20,22 +20,6 @@ def subscribed(alice):
     return SignalSubscription.objects.create(user=alice, strategy="sma_cross")
 
 
-@pytest.fixture
-def revise(btc):
-    """revise(minutes_ago, close): that minute's bar is another now, as after a late trade."""
-
-    def revise(minutes_ago, close, final=True):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE candle_1m SET close = %s, high = greatest(high, %s), rev = rev + 1, final = %s "
-                "WHERE instrument_id = %s AND time = %s",
-                [close, close, final, btc.id, CLOSED - timedelta(minutes=minutes_ago + 1)],
-            )
-            assert cursor.rowcount == 1
-
-    return revise
-
-
 def happened():
     return list(Event.objects.order_by("id").values_list("topic", "type"))
 
