@@ -1,12 +1,12 @@
 """indicator, volume_zscore and pattern: what the newest closed bar says, stamped with its close.
 
 All asks about one instrument and interval are answered of one reading, and anew only when a bar has closed: until its
-row is there it is asked for again, every ALERT_BARS_RETRY_S.
+row is there it is asked for again, every ALERT_BARS_RETRY_S. Many instruments are read at once.
 """
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -15,7 +15,7 @@ from django.conf import settings
 from ingestion import calendar, markets, sessions, store
 from ingestion.candles import INTERVALS
 from ingestion.models import Instrument
-from signals import gauges, readings
+from signals import gauges, readings, windows
 from signals.candles import Candles
 from signals.facts.look import Look, at, by
 from signals.rules import PATTERN, Ask, Seen
@@ -24,6 +24,8 @@ from signals.rules import PATTERN, Ask, Seen
 _STANDING_BARS: Final = 2
 # Whoever asks does so every few seconds; asks differ from one look to the next.
 _FORGET_US: Final = 600_000_000
+# Instruments whose bars are read with one query, and are held in memory at once.
+AT_ONCE: Final = 50
 
 
 class Place(NamedTuple):
@@ -54,6 +56,10 @@ class Group(msgspec.Struct):
         ready_us = int(settings.CANDLE_ALLOWED_LATENESS_S * 1e6)
         newest_us = (now_us - ready_us) // place.step_us * place.step_us
         return self.closed_us < newest_us and now_us - self.looked_us >= settings.ALERT_BARS_RETRY_S * 1e6
+
+    def count(self, place: Place) -> int:
+        """How many bars what is asked needs."""
+        return 1 + max(gauges.bars_before(ask, place.step_us) for ask in self.asked)
 
     def note(self, asks: Iterable[Ask], now_us: int) -> None:
         """That these are asked now. What nobody has asked for a while is forgotten."""
@@ -87,11 +93,23 @@ class Bars:
         due.sort(key=lambda place: self._groups[place].looked_us)
         instruments = Instrument.objects.in_bulk({place.instrument_id for place in due}) if due else {}
         until = time.monotonic() + settings.ALERT_GATHER_BUDGET_MS / 1000
-        for place in due:
-            if (instrument := instruments.get(place.instrument_id)) is not None:
-                _answer(self._groups[place], place, instrument, now_us)
-            if time.monotonic() > until:
-                return
+        for some in _together(place for place in due if place.instrument_id in instruments):
+            for read in self._closed(some, instruments, now_us):
+                for place, candles in read.items():
+                    _answer(self._groups[place], place, candles, now_us)
+                if read and time.monotonic() > until:
+                    return
+
+    def _closed(
+        self, places: Sequence[Place], instruments: Mapping[int, Instrument], now_us: int
+    ) -> Iterator[dict[Place, Candles]]:
+        """The bars that are asked for: what is read together first, then the rest one by one."""
+        counts = {place: self._groups[place].count(place) for place in places}
+        read = closed_of_many(counts, instruments, now_us) if len(counts) > 1 else {}
+        yield read
+        for place in places:
+            if place not in read:
+                yield {place: closed_before(place, instruments[place.instrument_id], now_us, counts[place])}
 
     def _tidy(self, now_us: int) -> None:
         """Forget the places that nobody asks about any more."""
@@ -101,9 +119,19 @@ class Bars:
             self._groups = kept
 
 
-def _answer(group: Group, place: Place, instrument: Instrument, now_us: int) -> None:
+def _together(places: Iterable[Place]) -> Iterator[list[Place]]:
+    """Those of one interval, some at a time; the first of them in the order given."""
+    by_interval: dict[str, list[Place]] = {}
+    for place in places:
+        waiting = by_interval.setdefault(place.interval, [])
+        waiting.append(place)
+        if len(waiting) == AT_ONCE:
+            yield by_interval.pop(place.interval)
+    yield from by_interval.values()
+
+
+def _answer(group: Group, place: Place, candles: Candles, now_us: int) -> None:
     asks = frozenset(group.asked)
-    candles = closed_before(place, instrument, now_us, 1 + max(gauges.bars_before(ask, place.step_us) for ask in asks))
     group.closed_us = candles.closed_us if len(candles) else 0
     group.looked_us, group.answered, group.seen = now_us, asks, {}
     for ask in asks:
@@ -117,6 +145,26 @@ def closed_before(place: Place, instrument: Instrument, now_us: int, count: int)
     end = store.to_datetime(now_us)
     bars = store.candles(place.instrument_id, place.interval, end=end, limit=count + 1)
     return readings.as_candles(instrument, place.interval, [bar for bar in bars if bar.final][-count:])
+
+
+def closed_of_many(
+    counts: Mapping[Place, int], instruments: Mapping[int, Instrument], now_us: int
+) -> dict[Place, Candles]:
+    """The same for several instruments at one interval, as many bars as are wanted of each, by a few queries. Those of
+    which not all are there are left out: they are to be read one by one."""
+    place = next(iter(counts))
+    end = store.to_datetime(now_us)
+    start = store.to_datetime((now_us // place.step_us - max(counts.values())) * place.step_us)
+    sources = windows.best_sources([place.instrument_id for place in counts], place.interval, start, end)
+    known = [place for place in counts if place.instrument_id in sources]
+    spans = [store.Span(p.instrument_id, sources[p.instrument_id], now_us, counts[p] + 1) for p in known]
+    told = store.last_bars(place.interval, spans)
+    found = {}
+    for place, span in zip(known, spans, strict=True):
+        bars = told[store.Key(span.instrument_id, span.source, now_us)][-counts[place] :]
+        if len(bars) == counts[place]:
+            found[place] = readings.as_candles(instruments[place.instrument_id], place.interval, bars)
+    return found
 
 
 def _counts(ask: Ask, seen: Seen, now_us: int) -> bool:
