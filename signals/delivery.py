@@ -1,7 +1,7 @@
 """What is to be sent where. The rows are the record, a task is only a nudge; `signals/attempts.py` sends."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +16,7 @@ from signals.models import Delivery, Destination, Notification
 logger = logging.getLogger(__name__)
 
 TASK: Final = "signals.deliver"
+READ_BEFORE: Final = "Read before it was due."
 _STANDING: Final = "SELECT * FROM signals_destination WHERE user_id = ANY(%s) AND enabled ORDER BY id FOR KEY SHARE"
 
 
@@ -36,6 +37,14 @@ def plan(told: Sequence[tuple[Notification, datetime | None]]) -> list[Delivery]
     planned = Delivery.objects.bulk_create(_new(wanted))
     nudge_on_commit(planned)
     return planned
+
+
+def drop_read(notification_ids: Collection[int], now: datetime) -> int:
+    """What waits for the end of quiet hours is not sent any more once it was read; what is critical is. Returns how
+    many; part of the reader's transaction."""
+    held = Delivery.objects.filter(notification__in=notification_ids, status=Delivery.Status.PENDING, due_at__gt=now)
+    held = held.exclude(notification__priority=Notification.Priority.CRITICAL)
+    return held.update(status=Delivery.Status.DROPPED, next_attempt_at=None, last_error=READ_BEFORE)
 
 
 def nudge_on_commit(planned: Iterable[Delivery]) -> None:

@@ -224,7 +224,9 @@ def _read(rows: QuerySet[Notification]) -> list[str]:
         unread = list(
             rows.filter(read=False).select_for_update().order_by("id").values_list("pk", "user_id", "public_id")
         )
-        Notification.objects.filter(pk__in=[pk for pk, _, _ in unread]).update(read=True)
+        ids = [pk for pk, _, _ in unread]
+        Notification.objects.filter(pk__in=ids).update(read=True)
+        delivery.drop_read(ids, timezone.now())
         read = [public_id for _, _, public_id in unread]
         chunks = [read[at : at + READ_IDS_MAX] for at in range(0, len(read), READ_IDS_MAX)]
         events.append([_event(unread[0][1], "read", {"notification_ids": chunk}) for chunk in chunks])

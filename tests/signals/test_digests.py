@@ -85,6 +85,23 @@ def test_what_is_told_is_delivered_at_once_and_at_night_in_the_morning(reachable
     assert Event.objects.filter(topic=f"notifications:{reachable.pk}").count() == 3, "in the application at once"
 
 
+def test_what_was_read_in_the_night_is_not_delivered_in_the_morning(reachable):
+    wish(reachable, quiet_hours=QUIET, critical_breaks_through=False)
+    night, morning = NOON.replace(hour=23), (NOON + timedelta(days=1)).replace(hour=8)
+    tell(reachable, "read", "unread", at=night)
+    tell(reachable, "critical", at=night, priority="critical")
+    read = Notification.objects.exclude(title="Alert unread").values_list("public_id", flat=True)
+    with time_machine.travel(night + timedelta(hours=1), tick=False):
+        notifications.mark_read(reachable.pk, list(read))
+    rows = {row.notification.title: row for row in Delivery.objects.select_related("notification")}
+    statuses = {title: row.status for title, row in rows.items()}
+    assert statuses == {"Alert read": "dropped", "Alert unread": "pending", "Alert critical": "pending"}
+    assert rows["Alert read"].last_error == "Read before it was due."
+    with time_machine.travel(morning, tick=False):
+        notifications.mark_all_read(reachable.pk)
+    assert Delivery.objects.filter(status="pending").count() == 2, "what is due goes out"
+
+
 def test_a_storm_ends_in_one_summary(reachable, storm):
     tell(reachable, *range(20))
     assert [title for title, _ in planned(reachable)] == ["Alert 0", "Alert 1", "Alert 2"]
