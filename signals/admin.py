@@ -35,7 +35,8 @@ from signals.tasks import check_strategy_files, poll_news
 from worker.records import MadeByCode, Record
 
 # A test is waited for.
-TESTED_MAX: Final = 5
+TESTED_MAX: Final = 3
+_LEVELS: Final = {str(Delivery.Status.SENT): messages.SUCCESS, str(Delivery.Status.PENDING): messages.INFO}
 
 
 class ReadOnly(MadeByCode, admin.ModelAdmin):
@@ -205,9 +206,8 @@ class DestinationAdmin(ReadOnly):
             except attempts.TooMany as error:
                 self.message_user(request, f"{row}: again in {error.retry_after_s:.0f} s", messages.ERROR)
                 continue
-            arrived = made.status == Delivery.Status.SENT
             said = f"{row}: {made.status} {made.last_error}"
-            self.message_user(request, said, messages.SUCCESS if arrived else messages.ERROR)
+            self.message_user(request, said, _LEVELS.get(made.status, messages.ERROR))
 
 
 @admin.register(Delivery)
@@ -261,8 +261,8 @@ class SignalOutcomeAdmin(ReadOnly):
 
 @admin.register(Finding)
 class FindingAdmin(ReadOnly):
-    list_display = ["instrument", "interval", "time", "kind", "name", "direction", "confidence"]
-    list_filter = ["kind", "interval", "direction"]
+    list_display = ["instrument", "interval", "time", "kind", "name", "direction", "confidence", "status"]
+    list_filter = ["kind", "interval", "direction", "status"]
     list_select_related = ["instrument"]
     search_fields = ["instrument__symbol", "name"]
 

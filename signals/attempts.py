@@ -19,6 +19,7 @@ from ingestion.store import to_us
 from signals import channels, delivery, notifications, places, sending
 from signals.channels.addresses import ForbiddenAddress
 from signals.channels.shapes import Channel, Mail, Message, Outcome, Push, Request, Verdict
+from signals.errands import Errand
 from signals.models import Delivery, Destination
 from signals.models.deliveries import REASON_MAX
 from signals.notifications import Telling
@@ -31,11 +32,14 @@ RATE_WINDOW: Final = timedelta(minutes=1)
 # A failure in passing keeps others to the same destination waiting for so long at most: it may be about one message.
 PAUSE_MAX_S: Final = 30.0
 SWITCHED_OFF: Final = "The destination is switched off."
+# Tests of one user that are under way.
+TESTS_AT_ONCE: Final = 3
 _FORGET_AT_ONCE: Final = 5000
 
 
 class TooMany(Exception):
-    """The destination has had its share of this minute. retry_after_s: until there is room."""
+    """The destination has had its share of this minute, or its owner's tests are under way. retry_after_s: until there
+    is room."""
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__(retry_after_s)
@@ -53,6 +57,7 @@ def deliver(delivery_id: int, now: datetime) -> Delivery | None:
 def test(destination: Destination, now: datetime) -> Delivery:
     """Send a test, now, by the same way. Tried once; it may prove a destination, and never switches one off.
 
+    Whoever asks waits for DELIVERY_TEST_WAIT_S: what takes longer is pending still, and written down when it is over.
     Raises TooMany.
     """
     with transaction.atomic():
@@ -60,8 +65,25 @@ def test(destination: Destination, now: datetime) -> Delivery:
         free_at = _free_at(destination, now)
         if free_at > now:
             raise TooMany((free_at - now).total_seconds())
+        if _tests_under_way(destination) >= TESTS_AT_ONCE:
+            raise TooMany(settings.DELIVERY_TEST_WAIT_S)
         made = Delivery.objects.create(destination=destination, due_at=now, **_begun(now))
-    return _settle(made, _attempt(made, now), timezone.now())
+    errand = Errand(lambda: _attempt_alone(made, now), lambda outcome: _settle(made, outcome, timezone.now()))
+    outcome = errand.wait(settings.DELIVERY_TEST_WAIT_S)
+    return made if outcome is None else _settle(made, outcome, timezone.now())
+
+
+def _tests_under_way(destination: Destination) -> int:
+    tests = Delivery.objects.filter(notification=None, status=Delivery.Status.PENDING)
+    return tests.filter(destination__user=destination.user_id).count()
+
+
+def _attempt_alone(row: Delivery, now: datetime) -> Outcome:
+    """In a thread that ends with it, and its connections too."""
+    try:
+        return _attempt(row, now)
+    finally:
+        sending.close()
 
 
 def again(row: Delivery, now: datetime) -> bool:

@@ -106,14 +106,20 @@ class OneDestination(APIView):
 class TestDestination(APIView):
     """Whether it works."""
 
-    @extend_schema(request=None, responses=DeliverySerializer)
+    @extend_schema(request=None, responses={200: DeliverySerializer, 202: DeliverySerializer})
     def post(self, request: Request, destination_id: int) -> Response:
-        """Send a test now, by the way that all deliveries go, and answer with what came of it."""
+        """Send a test now, by the way that all deliveries go, and answer with what came of it.
+
+        202 where it is not over after DELIVERY_TEST_WAIT_S: `GET /api/deliveries/<id>/` tells when it is.
+        """
         try:
             made = attempts.test(_own(request, destination_id), timezone.now())
         except attempts.TooMany as error:
             raise Throttled(error.retry_after_s) from error
-        return Response(DeliverySerializer(made).data)
+        pending = made.status == Delivery.Status.PENDING
+        return Response(
+            DeliverySerializer(made).data, status=status.HTTP_202_ACCEPTED if pending else status.HTTP_200_OK
+        )
 
 
 class WebpushKey(APIView):

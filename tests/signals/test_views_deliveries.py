@@ -8,7 +8,8 @@ from signals.channels import CHANNELS
 from signals.models import Delivery, Destination
 from signals.notifications import Telling
 from signals.serializers.deliveries import CONFIGS
-from tests.signals.receivers import PushService, Receiver
+from tests.processes import wait_for
+from tests.signals.receivers import HANG, PushService, Receiver
 
 TELLING = Telling(title="Told", message="Why", notification_type="alert", dedupe_key="1")
 BOT = "123456:HIDDENHIDDENHIDDENHIDDEN"
@@ -211,6 +212,21 @@ def test_a_destination_says_how_its_newest_delivery_stands(api, alice, receiver,
     assert (first["last_delivery"]["status"], first["last_delivery"]["error"]) == ("failed", "HTTP 400")
     assert (second["last_delivery"]["status"], second["last_delivery"]["test"]) == ("pending", False)
     assert api("patch", path, {"name": "c"})[1]["last_delivery"] == first["last_delivery"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_test_that_takes_long_holds_nobody_up_and_is_written_down(api, receiver, settings):
+    settings.DELIVERY_TEST_WAIT_S, settings.DELIVERY_READ_TIMEOUT_S = 0.05, 0.3
+    _, made = add(api, config={"url": receiver.url, "secret": "a long secret"})
+    path = f"/api/destinations/{made['id']}/test/"
+    receiver.then(HANG)
+    status, begun = api("post", path)
+    assert (status, begun["status"], begun["test"]) == (202, "pending", True)
+    Delivery.objects.bulk_create([Delivery(destination_id=made["id"], due_at=timezone.now()) for _ in range(2)])
+    assert api("post", path)[0] == 429, "three at once"
+    wait_for(lambda: api("get", f"/api/deliveries/{begun['id']}/")[1]["status"] == "failed", 10)
+    over = api("get", f"/api/deliveries/{begun['id']}/")[1]
+    assert (over["last_error"], over["attempts"], set(over)) == ("no answer in time", 1, set(begun))
 
 
 def test_tests_count_with_the_rest(api, receiver, settings, client):
