@@ -49,6 +49,17 @@ def events() -> dict[str, type]:
     return {name: type_ for topic in topics.registry.values() for name, type_ in topic.events.items()}
 
 
+def topic_list() -> dict[str, dict[str, Any]]:
+    """What can be subscribed to on `/ws/realtime/`, by prefix: `{"kind", "description", "public", "events": […]}`."""
+    return {
+        prefix: {
+            "kind": topic.kind.value, "description": sentence(type(topic)), "public": topic.public,
+            "events": sorted(topic.events),
+        }
+        for prefix, topic in sorted(topics.registry.items())
+    }  # fmt: skip
+
+
 def sentence(type_: type) -> str:
     """The first sentence of what is written on the type; empty where nothing is."""
     said = inspect.getdoc(type_) if isinstance(type_, type) and type_ not in (dict, list) else None
@@ -100,6 +111,8 @@ def _channel(dialect: Dialect, schemas: Mapping[type, Any]) -> dict[str, Any]:
         for name, type_ in declared.items()
     }
     channel = {"address": address(dialect), "description": inspect.getdoc(dialect) or "", "messages": messages}
+    if _is_core(dialect):
+        channel["x-topics"] = topic_list()
     if parameters := _PARAMETER.findall(dialect.path):
         channel["parameters"] = {
             name: {"description": f"The {name}, as in `{address(dialect)}`."} for name in parameters
@@ -108,9 +121,14 @@ def _channel(dialect: Dialect, schemas: Mapping[type, Any]) -> dict[str, Any]:
 
 
 def _enveloped(name: str, type_: type, schema: Any) -> dict[str, Any]:
-    properties = {"type": {"const": name}, "data": schema, "timestamp": _STAMP, "id": {}, "topic": {"type": "string"}}
+    topic = {"type": "string", **({"description": f"Of {', '.join(of)}."} if (of := _topics_with(name)) else {})}
+    properties = {"type": {"const": name}, "data": schema, "timestamp": _STAMP, "id": {}, "topic": topic}
     payload = {"type": "object", "properties": properties, "required": ["type"]}
     return {"name": name, "summary": sentence(type_), "payload": payload}
+
+
+def _topics_with(event: str) -> list[str]:
+    return sorted(prefix for prefix, topic in topics.registry.items() if event in topic.events)
 
 
 def _plain(name: str, type_: type, schema: Any) -> dict[str, Any]:

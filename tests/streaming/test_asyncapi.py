@@ -37,6 +37,15 @@ def test_every_operation_is_named_for_its_side(document: dict[str, Any]) -> None
     assert {"client_ping", "client_subscribe", "client_auth"} <= heard
 
 
+def test_the_topics_are_listed_each_with_its_events(document: dict[str, Any]) -> None:
+    core = document["channels"]["realtime"]
+    own = core["x-topics"]["own-signals"]
+    assert (own["kind"], own["public"], own["events"]) == ("lossless", False, ["signal", "signal_update"])
+    assert own["description"].startswith("The signals of the user's own strategies")
+    told = core["messages"]["server_signal"]["payload"]["properties"]["topic"]["description"]
+    assert told == "Of own-signals, signals, trading-signals."
+
+
 def test_it_is_served(client: Any) -> None:
     served = client.get("/docs/asyncapi.json").json()
     assert served["asyncapi"] == "3.0.0"
