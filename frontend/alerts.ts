@@ -86,7 +86,8 @@ export function next(alert: Alert, now: number): string {
   if (alert.status === "snoozed" && alert.snoozed_until !== null) return `Silent until ${moment(alert.snoozed_until)}`;
   if (alert.status === "fired") return "Done, until it is armed again";
   if (alert.status === "expired") return alert.expires_at === null ? "Over" : `Over since ${moment(alert.expires_at)}`;
-  if (alert.status !== "armed") return alert.reason || "Switched off";
+  if (alert.status === "disabled") return "Switched off";
+  if (alert.status === "broken") return alert.reason;
   const cool = coolsUntil(alert);
   if (cool > now) return `Cooling for ${age(cool - now)}`;
   if (!alert.armed) return "Waits until it is over";

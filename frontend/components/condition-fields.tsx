@@ -247,7 +247,7 @@ function NodeFields({ node, place, depth, change, remove }: NodeProps) {
       )}
       {(node.negated || hasContrary(node)) && (
         <CheckField
-          label={`Turned round: while ${isGroup(node) ? "the group" : "this"} is not so`}
+          label={`Only while this ${isGroup(node) ? "group " : ""}is not so`}
           checked={node.negated}
           change={(negated) => change({ ...node, negated })}
         />
