@@ -19,20 +19,21 @@ LEFT, RIGHT, TOP, BOTTOM = 16, 84, 64, 40
 _LABEL_HEIGHT: Final = 15.0
 _DAY_S: Final = 86_400
 
+# The colours are those of the pages: frontend/styles/base.css.
 _STYLE: Final = """
 svg { color-scheme: light dark; font: 12px system-ui, sans-serif; }
-.ground { fill: #fcfcfb; } .ink { fill: #1b1b19; } .soft { fill: #62625d; }
-.grid { stroke: #e6e6e2; } .axis { stroke: #bdbdb7; }
-.line { fill: none; stroke: #2a78d6; stroke-width: 2; stroke-linejoin: round; }
-.range { fill: #2a78d6; opacity: .14; }
-.threshold { stroke: #62625d; stroke-dasharray: 6 4; } .clear { stroke-dasharray: 1.5 4; }
-.fired { fill: #c9432f; stroke: #fcfcfb; stroke-width: 2; }
+.ground { fill: #ffffff; } .ink { fill: #14171f; } .soft { fill: #5d6675; }
+.grid { stroke: #eef0f3; } .axis { stroke: #c6ccd6; }
+.line { fill: none; stroke: #3d55cc; stroke-width: 2; stroke-linejoin: round; }
+.range { fill: #3d55cc; opacity: .14; }
+.threshold { stroke: #5d6675; stroke-dasharray: 6 4; } .clear { stroke-dasharray: 1.5 4; }
+.fired { fill: #c2334d; stroke: #ffffff; stroke-width: 2; }
 .title { font-size: 15px; font-weight: 600; }
 @media (prefers-color-scheme: dark) {
-  .ground { fill: #1a1a19; } .ink { fill: #f1f1ee; } .soft { fill: #a9a9a2; }
-  .grid { stroke: #2f2f2c; } .axis { stroke: #55554f; }
-  .line { stroke: #5a9bea; } .range { fill: #5a9bea; opacity: .2; }
-  .threshold { stroke: #a9a9a2; } .fired { fill: #f0735f; stroke: #1a1a19; }
+  .ground { fill: #13161c; } .ink { fill: #e9ecf1; } .soft { fill: #98a1b0; }
+  .grid { stroke: #1c2028; } .axis { stroke: #3b4351; }
+  .line { stroke: #8ea2ff; } .range { fill: #8ea2ff; opacity: .2; }
+  .threshold { stroke: #98a1b0; } .fired { fill: #ff7a8d; stroke: #13161c; }
 }
 """
 
