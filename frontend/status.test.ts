@@ -90,7 +90,7 @@ test("the hops come in the order of a tick's way, the venues' by feed", () => {
     ["Venue → received", "binance"],
     ["Venue → received", "kraken"],
     ["Received → journalled", null],
-    ["Published → web process", null],
+    ["Published → web", null],
     ["Published → sent", null],
     ["Browser and back", null],
   ]);

@@ -262,7 +262,7 @@ export interface Hop {
 const HOPS: readonly (readonly [key: string, name: string])[] = [
   ["venue_to_received", "Venue → received"],
   ["received_to_journalled", "Received → journalled"],
-  ["published_to_hub", "Published → web process"],
+  ["published_to_hub", "Published → web"],
   ["published_to_socket", "Published → sent"],
   ["client_echo", "Browser and back"],
 ];

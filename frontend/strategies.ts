@@ -46,8 +46,11 @@ export interface Strategies extends Page<Strategy> {
   kinds: Kind[];
 }
 
-export function getStrategies(signal: AbortSignal): Promise<Strategies> {
-  return get("/api/strategies/", signal);
+export async function getStrategies(signal: AbortSignal): Promise<Strategies> {
+  const told = await get<Strategies>("/api/strategies/", signal);
+  // Their descriptions are written for readers of code, with names in backquotes.
+  const kinds = told.kinds.map((kind) => ({ ...kind, description: kind.description.replaceAll("`", "") }));
+  return { ...told, kinds };
 }
 
 /** One's own strategy as its form holds it: everything as it was typed. */

@@ -91,7 +91,7 @@ function Row({ row, open, toggle }: { row: FeedRow; open: boolean; toggle: () =>
         {row.more === undefined ? (
           <span className="symbol">{row.provider}</span>
         ) : (
-          <button type="button" className="feed-name" aria-expanded={open} onClick={toggle}>
+          <button type="button" className="expander" aria-expanded={open} onClick={toggle}>
             {row.provider}
           </button>
         )}

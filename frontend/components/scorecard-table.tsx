@@ -38,7 +38,7 @@ function Cards({ cards }: { cards: Scorecard[] }) {
           <thead>
             <tr>
               <th scope="col">Strategy</th>
-              <th scope="col" className="number">
+              <th scope="col" className="number col-medium">
                 Scored
               </th>
               <th scope="col" className="col-rate">
@@ -60,7 +60,7 @@ function Cards({ cards }: { cards: Scorecard[] }) {
           </thead>
           <tbody>
             {cards.map((card) => {
-              const key = `${card.key} ${card.symbol}`;
+              const key = `${card.strategy} ${card.key} ${card.symbol}`;
               return (
                 <Fragment key={key}>
                   <Card card={card} open={open === key} toggle={() => setOpen(open === key ? null : key)} />
@@ -86,7 +86,7 @@ function Card({ card, open, toggle }: { card: Scorecard; open: boolean; toggle: 
   return (
     <tr data-scorecard={card.key}>
       <th scope="row">
-        <button type="button" className="feed-name" aria-expanded={open} onClick={toggle}>
+        <button type="button" className="expander" aria-expanded={open} onClick={toggle}>
           {card.strategy}
         </button>
         <span className="under muted" title={card.key}>
@@ -114,7 +114,7 @@ function Part({ name, card }: { name: string; card: Counts }) {
 function Figures({ card }: { card: Counts }) {
   return (
     <>
-      <td className="number">
+      <td className="number col-medium">
         {card.n}
         {card.skipped > 0 && <span className="under muted">{card.skipped} skipped</span>}
       </td>
@@ -141,7 +141,7 @@ function Rate({ card: { hit_rate, hit_rate_low, hit_rate_high, hits, n } }: { ca
         <strong>{whole(hit_rate)}</strong>
         <span className="muted">
           {" "}
-          {whole(hit_rate_low)}–{whole(hit_rate_high)}
+          {Math.round(hit_rate_low * 100)}–{whole(hit_rate_high)} of {n}
         </span>
       </span>
       <span className="rate-track" role="img" aria-label={`${hits} of ${n}`}>

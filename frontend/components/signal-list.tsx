@@ -13,21 +13,21 @@ const WHEN = [
   ["over", "Over"],
 ] as const;
 const TYPES = [
-  ["", "Buy and sell"],
+  ["", "Any"],
   ["BUY", "Buy"],
   ["SELL", "Sell"],
 ] as const;
 const WHOSE = [
-  ["all", "Everybody's and mine"],
-  ["house", "The house's"],
-  ["own", "Only mine"],
+  ["all", "All"],
+  ["house", "House"],
+  ["own", "Mine"],
 ] as const;
 const CONFIDENCES = [
   ["", "Any"],
-  ["60", "60 and more"],
-  ["70", "70 and more"],
-  ["80", "80 and more"],
-  ["90", "90 and more"],
+  ["60", "60 +"],
+  ["70", "70 +"],
+  ["80", "80 +"],
+  ["90", "90 +"],
 ] as const;
 
 interface FilterProps {
@@ -91,7 +91,7 @@ export function InstrumentField({ chosen, choose }: { chosen: string; choose: (s
     <>
       <TextField
         label="Instrument"
-        placeholder="Any"
+        placeholder="Any instrument"
         list={id}
         value={text}
         error={isHopeless ? "There is no such instrument" : undefined}

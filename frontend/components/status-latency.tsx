@@ -8,7 +8,7 @@ export function LatencyCard({ told }: { told: ServiceStatus["latency_ms"] }) {
     <section className="card latency-card" aria-label="Latency">
       <div className="card-head">
         <h2>Latency, hop by hop</h2>
-        <span className="muted">half are below · 99 of 100</span>
+        <span className="muted">from p50 to p99</span>
       </div>
       {rows.every(({ p50 }) => p50 === null) ? (
         <Empty title="Nothing measured yet">The first ticks tell.</Empty>
@@ -59,17 +59,21 @@ function Row({ hop: { name, of, p50, p99 } }: { hop: Hop }) {
   );
 }
 
-const MARKS = [1, 10, 100, 1000];
+const MARKS = [
+  [1, "1 ms"],
+  [100, "100 ms"],
+  [10_000, "10 s"],
+] as const;
 
-/** Each mark is ten times the one before. */
+/** Each mark is a hundred times the one before. */
 function Scale() {
   return (
     <>
       <span className="spoken">From p50 to p99</span>
       <span className="hop-scale" aria-hidden="true">
-        {MARKS.map((mark) => (
+        {MARKS.map(([mark, words]) => (
           <span key={mark} style={{ left: percent(place(mark)) }}>
-            {mark < 1000 ? `${mark} ms` : "1 s"}
+            {words}
           </span>
         ))}
       </span>

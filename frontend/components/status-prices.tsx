@@ -11,7 +11,7 @@ import { Empty } from "./states";
 
 export interface Followed {
   symbol: string;
-  /** Subscriptions to it, over all connections. */
+  /** Subscriptions to it, over all connections, this page's own too. */
   subscribers: number;
 }
 
@@ -21,7 +21,6 @@ export function PricesCard({ followed }: { followed: Followed[] }) {
     <section className="card prices-card" aria-label="Most followed">
       <div className="card-head">
         <h2>Most followed</h2>
-        <span className="muted">subscriptions, this page's too</span>
       </div>
       {followed.length === 0 ? (
         <Empty title="No instruments yet">A feed brings them along.</Empty>
@@ -44,10 +43,7 @@ const Tile = memo(function Tile({ symbol, subscribers }: Followed) {
       <a className="price-tile" href={`/?symbol=${encodeURIComponent(symbol)}`} data-symbol={symbol}>
         <span className="tile-head">
           <span className="symbol">{symbol}</span>
-          <span className="muted" title="Subscriptions">
-            {subscribers}
-            <span className="spoken"> subscriptions</span>
-          </span>
+          <span className="tile-followers muted">{subscribers} following</span>
         </span>
         <span className="tile-quote">
           <Flash value={update?.price}>

@@ -31,7 +31,10 @@ export function Summary({ status, rates }: Props) {
         >
           {quantity(all.symbol_subscriptions + all.portfolio_subscriptions)}
         </Figure>
-        <Figure name="Errors" under={`${quantity(processing.errors)} ticks not kept`}>
+        <Figure
+          name="Errors"
+          under={processing.errors === 0 ? "every tick was kept" : `${counted(processing.errors, "tick")} not kept`}
+        >
           {share(processing.error_rate)}
         </Figure>
       </dl>

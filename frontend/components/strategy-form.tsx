@@ -129,20 +129,19 @@ export function StrategyForm({ id, initial, kinds, saved, cancel }: Props) {
       </section>
       <section aria-label="Telling">
         <h3>What you see and hear</h3>
-        <div className="form-row">
-          <TextField
-            label="From a confidence of"
-            type="number"
-            unit="of 100"
-            hint="Of what is less sure nothing is said"
-            value={draft.confidence}
-            error={refusals.min_confidence}
-            change={(confidence) => set({ confidence })}
-          />
-        </div>
+        <TextField
+          label="From a confidence of"
+          className="short-field"
+          type="number"
+          unit="of 100"
+          hint="Of what is less sure nothing is said"
+          value={draft.confidence}
+          error={refusals.min_confidence}
+          change={(confidence) => set({ confidence })}
+        />
         <div className="form-checks">
           <CheckField label="Tell me of each signal" checked={draft.notify} change={(notify) => set({ notify })} />
-          <CheckField label="Ask it" checked={draft.enabled} change={(enabled) => set({ enabled })} />
+          <CheckField label="Switched on" checked={draft.enabled} change={(enabled) => set({ enabled })} />
         </div>
       </section>
       {error !== null && (

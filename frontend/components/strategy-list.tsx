@@ -39,7 +39,7 @@ export function StrategyList({ strategies: { results, kinds }, changed, make, ed
         ) : (
           <ul className="strategies">
             {own.map((each) => (
-              <Own key={each.id} strategy={each} kind={kindOf(each)} changed={changed} edit={() => edit(each)} />
+              <Own key={each.id} strategy={each} changed={changed} edit={() => edit(each)} />
             ))}
           </ul>
         )}
@@ -76,11 +76,10 @@ function useChange(changed: () => void) {
 
 interface RowProps {
   strategy: Strategy;
-  kind: Kind | undefined;
   changed: () => void;
 }
 
-function Own({ strategy, kind, changed, edit }: RowProps & { edit: () => void }) {
+function Own({ strategy, changed, edit }: RowProps & { edit: () => void }) {
   const { busy, error, change } = useChange(changed);
   const url = `/api/strategies/${strategy.id}/`;
   return (
@@ -94,7 +93,7 @@ function Own({ strategy, kind, changed, edit }: RowProps & { edit: () => void })
           change={(enabled) => change("PATCH", url, { enabled })}
         />
       </div>
-      <Facts strategy={strategy} kind={kind}>
+      <Facts strategy={strategy}>
         {strategy.kind} at {strategy.interval}, on {instrumentsOf(strategy.instruments)}
         {strategy.min_confidence > 0 && `, from a confidence of ${strategy.min_confidence}`}
       </Facts>
@@ -119,7 +118,7 @@ function Own({ strategy, kind, changed, edit }: RowProps & { edit: () => void })
   );
 }
 
-function House({ strategy, kind, changed, make }: RowProps & { make: () => void }) {
+function House({ strategy, kind, changed, make }: RowProps & { kind: Kind | undefined; make: () => void }) {
   const { busy, error, change } = useChange(changed);
   const [symbol, setSymbol] = useState("");
   const url = `/api/strategies/${strategy.id}/subscribe/`;
@@ -191,7 +190,8 @@ function Subscription({ told, busy, change }: { told: boolean; busy: boolean; ch
   );
 }
 
-function Facts({ strategy, kind, children }: { strategy: Strategy; kind: Kind | undefined; children: ReactNode }) {
+/** kind: where the parameters are its defaults, so that its warm-up is the strategy's. */
+function Facts({ strategy, kind, children }: { strategy: Strategy; kind?: Kind | undefined; children: ReactNode }) {
   return (
     <>
       <p>{children}</p>

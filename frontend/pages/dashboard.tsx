@@ -47,22 +47,24 @@ function Dashboard() {
       <h1 className="spoken">Dashboard</h1>
       <StaleSince status={status} />
       <Summary status={status.data} rates={rates} />
-      <Feeds status={status.data} signedIn={user !== null} staff={staff} />
-      <LatencyCard told={status.data.latency_ms} />
-      {market_data ? (
-        <>
-          <PricesCard followed={followed} />
-          <LedgerCard staff={staff} />
-        </>
-      ) : (
-        <section className="card" aria-label="Prices">
-          <Empty title="Prices are for whoever is signed in">
-            Sign in to see them move, and what of them is missing.
-          </Empty>
-        </section>
-      )}
+      <div className="dashboard-column">
+        <Feeds status={status.data} signedIn={user !== null} staff={staff} />
+        {market_data ? <PricesCard followed={followed} /> : <NoPrices />}
+      </div>
+      <div className="dashboard-column">
+        <LatencyCard told={status.data.latency_ms} />
+        {market_data && <LedgerCard staff={staff} />}
+      </div>
       {staff && <ForceCard suggested={followed.map(({ symbol }) => symbol)} />}
     </main>
+  );
+}
+
+function NoPrices() {
+  return (
+    <section className="card" aria-label="Prices">
+      <Empty title="Prices are for whoever is signed in">Sign in to see them move, and what of them is missing.</Empty>
+    </section>
   );
 }
 
