@@ -13,7 +13,7 @@ from django.db import connection
 from ingestion.candles import INTERVALS, VENUE, Bar
 from ingestion.models import AdjustmentFactor
 from ingestion.providers import SOURCES
-from ingestion.store import bars, stale, venue
+from ingestion.store import bars, own, stale, venue
 from ingestion.store.kind import TIMESCALE, storage_kind
 from ingestion.store.minutes import CANDLE, Key, bar_of
 from ingestion.store.times import MICROSECOND, array, timestamp, to_datetime, us
@@ -33,14 +33,14 @@ class Span(NamedTuple):
 
 _SPANS: Final = "unnest(%s::int4[], %s::int2[], %s::int8[], %s::int4[]) AS given (i, s, until, n)"
 # OFFSET 0 has the index asked for each of them.
-_OURS: Final = f"""
+_OUR_MINUTES: Final = f"""
 SELECT {CANDLE} FROM {_SPANS} CROSS JOIN LATERAL (
     SELECT * FROM candle_1m AS m
     WHERE m.instrument_id = given.i AND m.source = given.s AND m.time < {timestamp("given.until")}
       AND m.time >= {timestamp("given.until")} - given.n * %s * INTERVAL '1 minute' AND m.final
     ORDER BY m.time DESC LIMIT given.n OFFSET 0) AS c
 """
-_VENUES: Final = f"""
+_VENUES_MINUTES: Final = f"""
 SELECT c.instrument_id, c.source, {us("c.time")}, c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.trades,
        c.final, c.made_by
 FROM {_SPANS} CROSS JOIN LATERAL (
@@ -63,10 +63,10 @@ def last_minutes(spans: Iterable[Span]) -> dict[Key, list[Bar]]:
     columns = [array(column) for column in zip(*wanted, strict=True)]
     found: defaultdict[tuple[int, int], dict[int, Bar]] = defaultdict(dict)
     with connection.cursor() as cursor:
-        cursor.execute(_VENUES, [*columns, REACH])
+        cursor.execute(_VENUES_MINUTES, [*columns, REACH])
         for instrument, source, *row in cursor.fetchall():
             found[instrument, source][row[0]] = venue.bar_of(instrument, source, "1m", row)
-        cursor.execute(_OURS, [*columns, REACH])
+        cursor.execute(_OUR_MINUTES, [*columns, REACH])
         for row in cursor.fetchall():
             bar = bar_of(row, "1m")
             found[bar.instrument_id, bar.source][bar.time_us] = bar
@@ -189,47 +189,22 @@ given AS (SELECT i, s, {timestamp("since")} AS since, {timestamp("until")} AS un
           FROM unnest(%(ids)s::int4[], %(sources)s::int2[], %(since)s::int8[], %(until)s::int8[])
                AS g (i, s, since, until))
 """
-_MARKED: Final = """
-marked AS (SELECT * FROM unnest(%(stale_ids)s::int4[], %(stale_sources)s::int2[], %(stale_days)s::timestamptz[])
-                         AS m (i, s, day))
-"""
-_OF_LINE: Final = "instrument_id = given.i AND source = given.s AND time >= given.since AND time < given.until"
+_LINE: Final = own.Line("line.i", "line.s", "line.since", "line.until", "line.stale")
 
 
-def _within(table: str, since: str = "given.since") -> str:
-    """SQL: the rows of the ranges; OFFSET 0 has the index asked for each."""
+def _ours(rows: str) -> str:
+    """Made line by line, so that no sort is larger than one line's."""
     return f"""
-SELECT c.* FROM given CROSS JOIN LATERAL (
-    SELECT * FROM {table} AS m WHERE {_OF_LINE} AND time >= {since} OFFSET 0) AS c
+WITH {_RANGES},
+marked AS (SELECT i, s, array_agg(day) AS days
+           FROM unnest(%(stale_ids)s::int4[], %(stale_sources)s::int2[], %(stale_days)s::timestamptz[])
+                AS m (i, s, day) GROUP BY i, s),
+line AS (SELECT given.*, coalesce(marked.days, '{{}}') AS stale FROM given LEFT JOIN marked USING (i, s))
+SELECT {CANDLE} FROM line CROSS JOIN LATERAL ({rows}) AS c
 """
 
 
-def _fresh(rows: str) -> str:
-    """SQL: those of days that were not written since they were rolled up."""
-    return f"""
-SELECT f.* FROM ({rows}) AS f WHERE NOT EXISTS (
-    SELECT FROM marked WHERE i = f.instrument_id AND s = f.source AND day = date_trunc('day', f.time, 'UTC'))
-"""
-
-
-_MINUTES_OF_MARKED: Final = """
-SELECT c.* FROM given JOIN marked USING (i, s) CROSS JOIN LATERAL (
-    SELECT * FROM candle_1m AS m WHERE m.instrument_id = given.i AND m.source = given.s
-      AND m.time >= greatest(marked.day, given.since)
-      AND m.time < least(marked.day + INTERVAL '1 day', given.until) OFFSET 0) AS c
-"""
-_OPEN_MINUTES: Final = _fresh(_within("candle_1m", "%(open)s"))
-_OPEN_HOURS: Final = stale.roll_up(f"{_OPEN_MINUTES} UNION ALL {_MINUTES_OF_MARKED}", stale.AN_HOUR)
-_HOURS: Final = f"{_fresh(_within('candle_hour'))} UNION ALL {_OPEN_HOURS}"
-
-
-def _ours(interval: str) -> str:
-    """SQL: our own bars of the ranges, as `own.bars` makes them."""
-    if storage_kind() == TIMESCALE:
-        return f"{_fresh(_within(f'candle_{interval}'))} UNION ALL {stale.roll_up(_MINUTES_OF_MARKED, '%(step)s')}"
-    if INTERVALS[interval] < stale.HOUR_US:
-        return stale.roll_up(_within("candle_1m"), "%(step)s")
-    return _HOURS if interval == "1h" else stale.roll_up(_HOURS, "%(step)s")
+_OF_GIVEN: Final = own.Line("given.i", "given.s", "given.since", "given.until").range
 
 
 def _of_venue(rows: str) -> str:
@@ -245,19 +220,17 @@ def _read(interval: str, ranges: Mapping[_Line, _Range]) -> dict[_Line, dict[int
     given = _given(interval, ranges)
     found: dict[_Line, dict[int, Bar]] = {line: {} for line in ranges}
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH {_RANGES}, {_MARKED} SELECT {CANDLE} FROM ({_ours(interval)}) AS c", given | _marked(ranges)
-        )
+        cursor.execute(_ours(own.rows(interval, _LINE)), given | _marked(ranges))
         for row in cursor.fetchall():
             bar = bar_of(row, interval)
             found[bar.instrument_id, bar.source][bar.time_us] = bar
-    for bar in _venue_bars(interval, venue.told(_OF_LINE), given):
+    for bar in _venue_bars(interval, venue.told(_OF_GIVEN), given):
         by_time = found[bar.instrument_id, bar.source]
         if bar.final or bar.time_us not in by_time:
             by_time[bar.time_us] = bar
     short = {line: ranges[line] for line, by_time in found.items() if len(by_time) < ranges[line].most}
     if short:
-        for bar in _venue_bars(interval, venue.made_of_minutes(_OF_LINE), _given(interval, short)):
+        for bar in _venue_bars(interval, venue.made_of_minutes(_OF_GIVEN), _given(interval, short)):
             found[bar.instrument_id, bar.source].setdefault(bar.time_us, bar)
     return found
 

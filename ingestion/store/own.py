@@ -1,7 +1,7 @@
 """Candles that are ours, as ranges: minutes from their table, longer ones from what was rolled up before."""
 
 import datetime as dt
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
@@ -11,26 +11,28 @@ from ingestion.store.kind import NATIVE, TIMESCALE, storage_kind
 from ingestion.store.minutes import CANDLE, bar_of
 from ingestion.store.times import MICROSECOND, timestamp
 
-_OF: Final = "instrument_id = %(instrument)s AND source = %(source)s"
-_RANGE: Final = f"{_OF} AND time >= %(start)s AND time < %(end)s"
-_MINUTES: Final = f"SELECT * FROM candle_1m WHERE {_RANGE}"
-# A day's bars are wholly from one side or the other: all lengths divide a day.
-_FRESH: Final = f"{_RANGE} AND date_trunc('day', time, 'UTC') <> ALL (%(stale)s::timestamptz[])"
-_MINUTES_OF_STALE_DAYS: Final = f"""
-SELECT c.* FROM unnest(%(stale)s::timestamptz[]) AS day CROSS JOIN LATERAL (
-    SELECT * FROM candle_1m
-    WHERE {_OF} AND time >= greatest(day, %(start)s) AND time < least(day + INTERVAL '1 day', %(end)s) OFFSET 0) AS c
-"""
-# The hours that are still made of minutes, and those of the days that must be. (`open` comes from outside, so that the
-# planner sees how few minutes these are.)
-_OPEN_MINUTES: Final = f"""
-SELECT * FROM candle_1m WHERE {_OF} AND time >= %(open)s AND time < %(end)s
-  AND date_trunc('day', time, 'UTC') <> ALL (%(stale)s::timestamptz[])
-"""
-_HOURS: Final = f"""
-SELECT * FROM candle_hour WHERE {_FRESH}
-UNION ALL {stale.roll_up(f"{_OPEN_MINUTES} UNION ALL {_MINUTES_OF_STALE_DAYS}", stale.AN_HOUR)}
-"""
+
+class Line(NamedTuple):
+    """SQL: whose bars, [start, end), and the days that have to be made of their minutes."""
+
+    instrument: str = "%(instrument)s"
+    source: str = "%(source)s"
+    start: str = "%(start)s"
+    end: str = "%(end)s"
+    stale: str = "%(stale)s::timestamptz[]"
+
+    @property
+    def of(self) -> str:
+        return f"instrument_id = {self.instrument} AND source = {self.source}"
+
+    @property
+    def range(self) -> str:
+        return f"{self.of} AND time >= {self.start} AND time < {self.end}"
+
+    @property
+    def fresh(self) -> str:
+        """A day's bars are wholly from one side or the other: all lengths divide a day."""
+        return f"date_trunc('day', time, 'UTC') <> ALL ({self.stale})"
 
 
 def bars(
@@ -52,24 +54,42 @@ def bars(
         parameters["stale"] = stale.days(instrument_id, source, start, end)
         if storage_kind() == NATIVE:
             parameters["open"] = max(start, stale.hours_until())
-    rows = _rows(interval, bool(parameters["stale"]))
+    found = rows(interval, Line(), bool(parameters["stale"]))
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {CANDLE} FROM ({rows}) AS c ORDER BY c.time {order} LIMIT %(limit)s", parameters)
+        cursor.execute(f"SELECT {CANDLE} FROM ({found}) AS c ORDER BY c.time {order} LIMIT %(limit)s", parameters)
         return [bar_of(row, interval) for row in cursor.fetchall()]
 
 
-def _rows(interval: str, some_stale: bool) -> str:
+def rows(interval: str, line: Line, some_stale: bool = True) -> str:
+    """SQL: the bars of a line as rows. It takes %(step)s, and without TimescaleDB %(open)s: `stale.hours_until`, from
+    outside so that the planner sees how few minutes come after it."""
+    minutes = f"SELECT * FROM candle_1m WHERE {line.range}"
     if interval == "1m":
-        return _MINUTES
+        return minutes
     if storage_kind() == TIMESCALE:
-        made = f"SELECT * FROM candle_{interval} WHERE {_RANGE}"
-        if not some_stale:
-            return made
-        again = stale.roll_up(_MINUTES_OF_STALE_DAYS, "%(step)s")
-        return f"{made} AND date_trunc('day', time, 'UTC') <> ALL (%(stale)s::timestamptz[]) UNION ALL {again}"
+        made = f"SELECT * FROM candle_{interval} WHERE {line.range}"
+        again = stale.roll_up(_minutes_of_stale_days(line), "%(step)s")
+        return f"{made} AND {line.fresh} UNION ALL {again}" if some_stale else made
     if INTERVALS[interval] < stale.HOUR_US:
-        return stale.roll_up(_MINUTES, "%(step)s")
-    return _HOURS if interval == "1h" else stale.roll_up(_HOURS, "%(step)s")
+        return stale.roll_up(minutes, "%(step)s")
+    hours = _hours(line)
+    return hours if interval == "1h" else stale.roll_up(hours, "%(step)s")
+
+
+def _hours(line: Line) -> str:
+    """Those that are rows, those of late, and those of the days that must be made again."""
+    of_late = f"SELECT * FROM candle_1m WHERE {line.range} AND time >= %(open)s AND {line.fresh}"
+    made_now = stale.roll_up(f"{of_late} UNION ALL {_minutes_of_stale_days(line)}", stale.AN_HOUR)
+    return f"SELECT * FROM candle_hour WHERE {line.range} AND {line.fresh} UNION ALL {made_now}"
+
+
+def _minutes_of_stale_days(line: Line) -> str:
+    return f"""
+SELECT c.* FROM unnest({line.stale}) AS day CROSS JOIN LATERAL (
+    SELECT * FROM candle_1m
+    WHERE {line.of} AND time >= greatest(day, {line.start}) AND time < least(day + INTERVAL '1 day', {line.end})
+    OFFSET 0) AS c
+"""
 
 
 _MINUTES_OF_GIVEN: Final = f"""
