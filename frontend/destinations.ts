@@ -1,6 +1,10 @@
-/** Where a user is told: the kinds of places, their shapes as the server tells them, and the form of one. Pure. */
+/**
+ * Where a user is told: the kinds of places, their shapes as the server tells them, and the form of one. Pure, but for
+ * the reader's time zone.
+ */
 
 import type { Priority } from "./api";
+import { moment } from "./format";
 
 export const KINDS = ["email", "telegram", "ntfy", "discord", "slack", "webhook", "webpush"] as const;
 export type Kind = (typeof KINDS)[number];
@@ -205,7 +209,12 @@ export function stateOf(destination: Destination, now: number): State {
   if (!enabled && disabled_reason !== "") return { tone: "bad", words: "Switched off", why: disabled_reason };
   if (!enabled) return { tone: "off", words: "Off", why: "Nothing is sent there." };
   if (paused_until !== null && Date.parse(paused_until) > now) {
-    return { tone: "warn", words: "Pausing", why: "It asked for a pause, or does not answer. What is due waits." };
+    const until = moment(paused_until, now);
+    return {
+      tone: "warn",
+      words: "Pausing",
+      why: `It asked for a pause, or does not answer: it is tried again at ${until}.`,
+    };
   }
   if (failures > 0) {
     const given = failures === 1 ? "The last delivery was" : `The last ${failures} deliveries were`;

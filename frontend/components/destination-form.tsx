@@ -1,4 +1,4 @@
-import { type FormEvent, useRef, useState } from "react";
+import { type FormEvent, useEffect, useRef, useState } from "react";
 import {
   blankDraft,
   type ConfigField,
@@ -39,6 +39,7 @@ export function DestinationForm({ before, taken, here, saved, cancel }: Props) {
   const [draft, setDraft] = useState<Draft>(() => (before === null ? fresh("email", taken) : draftOf(before)));
   const form = useRef<HTMLFormElement>(null);
   useFirstError(form, refusals);
+  useEffect(() => form.current?.querySelector<HTMLElement>("input:checked, input")?.focus(), []);
   const set = (changes: Partial<Draft>) => setDraft((held) => ({ ...held, ...changes }));
   const choose = (kind: Kind) => {
     clear();
@@ -77,7 +78,7 @@ export function DestinationForm({ before, taken, here, saved, cancel }: Props) {
           <div className="form-row">
             <TextField label="Name" value={draft.name} error={refusals.name} change={(name) => set({ name })} />
           </div>
-          <ConfigFields draft={draft} isNew={before === null} set={set} refusals={refusals} />
+          {!isPush && <ConfigFields draft={draft} isNew={before === null} set={set} refusals={refusals} />}
           {before !== null && isPush && (
             <Resubscribe
               busy={busy}

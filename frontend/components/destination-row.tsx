@@ -1,5 +1,13 @@
 import { useEffect, useState } from "react";
-import { type Delivery, type Destination, outcomeOf, SPECS, STATUS_WORDS, stateOf, typeLabel } from "../destinations";
+import {
+  type Delivery,
+  type DeliveryStatus,
+  type Destination,
+  outcomeOf,
+  SPECS,
+  stateOf,
+  typeLabel,
+} from "../destinations";
 import { ago } from "../format";
 import { useAction } from "../hooks/action";
 import { useSend } from "../hooks/bootstrap";
@@ -9,6 +17,13 @@ import type { ThisBrowser } from "../hooks/this-browser";
 import { get } from "../http";
 import { Confirmed } from "./confirmed";
 import { PRIORITIES, Switch } from "./field";
+
+const LAST_WORDS: Record<DeliveryStatus, string> = {
+  pending: "not arrived yet, tried",
+  sent: "delivered",
+  failed: "failed",
+  dropped: "dropped",
+};
 
 // A test that takes long is over within seconds.
 const TEST_MS = 1_000;
@@ -77,7 +92,7 @@ export function DestinationRow({ destination, here, changed, edit, showLog }: Pr
           "Nothing sent yet"
         ) : (
           <>
-            {`Last ${last_delivery.test ? "test" : "delivery"}: ${STATUS_WORDS[last_delivery.status].toLowerCase()} `}
+            {`Last ${last_delivery.test ? "test" : "delivery"}: ${LAST_WORDS[last_delivery.status]} `}
             <time dateTime={last_delivery.at}>{ago(now - Date.parse(last_delivery.at))}</time>
             {last_delivery.error !== "" && ` (${last_delivery.error})`}
           </>

@@ -188,7 +188,7 @@ function Storm({ draft, set, refusals }: PartProps) {
         <TextField
           label="On one symbol"
           type="number"
-          placeholder="As usual here"
+          placeholder="Default"
           value={draft.storm_max}
           error={refusals.storm_max}
           change={(storm_max) => set({ storm_max })}
@@ -196,7 +196,7 @@ function Storm({ draft, set, refusals }: PartProps) {
         <TextField
           label="Of one type"
           type="number"
-          placeholder="As usual here"
+          placeholder="Default"
           value={draft.storm_type_max}
           error={refusals.storm_type_max}
           change={(storm_type_max) => set({ storm_type_max })}
@@ -205,7 +205,7 @@ function Storm({ draft, set, refusals }: PartProps) {
           label="Within"
           type="number"
           unit="min"
-          placeholder="As usual"
+          placeholder="Default"
           value={draft.storm_minutes}
           error={refusals.storm_minutes}
           change={(storm_minutes) => set({ storm_minutes })}

@@ -1,6 +1,6 @@
 /** `/settings/notifications/`: where and when a user is told, what became of it, and all that was told. */
 
-import { type MouseEvent, useState } from "react";
+import { type MouseEvent, useEffect, useRef, useState } from "react";
 import { DeliveryLog, type LogFilter, type StatusFilter } from "../components/delivery-log";
 import { Destinations } from "../components/destinations";
 import { Frame } from "../components/frame";
@@ -69,6 +69,12 @@ function Settings({ heard }: { heard: number }) {
 }
 
 function Sections({ section, go }: { section: Section; go: (section: Section) => void }) {
+  const list = useRef<HTMLElement>(null);
+  // On a phone the sections are wider than the screen.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another one is to be seen
+  useEffect(() => {
+    list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [section]);
   const follow = (event: MouseEvent, next: Section) => {
     // Another tab or window is the browser's business.
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -76,7 +82,7 @@ function Sections({ section, go }: { section: Section; go: (section: Section) =>
     go(next);
   };
   return (
-    <nav className="sections" aria-label="Sections">
+    <nav ref={list} className="sections" aria-label="Sections">
       {SECTIONS.map(([each, label]) => (
         <a
           key={each}
