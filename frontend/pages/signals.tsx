@@ -1,6 +1,6 @@
 /** `/signals/`: what strategies say, what became of it, the strategies themselves, and the news. */
 
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Frame } from "../components/frame";
 import { Icon } from "../components/icons";
 import { NewsCard } from "../components/news-list";
@@ -124,9 +124,11 @@ function SignalsView({ strategies, chosen, go, theme }: SignalsViewProps) {
   );
   const signal = listed ?? read.data;
   const choose = (id: string) => go({ signal: id });
+  const page = useRef<HTMLElement>(null);
+  useFocus(page, chosen);
   const names = [...new Set((strategies?.results ?? []).map(({ kind }) => kind))];
   return (
-    <main className="work signals" data-open={chosen !== null}>
+    <main className="work signals" data-open={chosen !== null} ref={page}>
       <section className="card signals-card" aria-label="Signals">
         <SignalFilters filter={filter} strategies={names} change={setFilter} />
         <SignalList
@@ -165,6 +167,20 @@ function SignalsView({ strategies, chosen, go, theme }: SignalsViewProps) {
       </section>
     </main>
   );
+}
+
+const NARROW = "(max-width: 859px)";
+
+/** Where one thing is all that is on show, what is opened takes the focus, and the way back leads to where it was. */
+function useFocus(page: { current: HTMLElement | null }, chosen: string | null): void {
+  const before = useRef(chosen);
+  useEffect(() => {
+    const came = before.current;
+    before.current = chosen;
+    if (came === chosen || !matchMedia(NARROW).matches) return;
+    const selector = chosen === null ? `[data-signal="${CSS.escape(came ?? "")}"] button` : ".signal-card h2";
+    page.current?.querySelector<HTMLElement>(selector)?.focus();
+  }, [page, chosen]);
 }
 
 interface StrategiesViewProps {
