@@ -134,7 +134,9 @@ function Row({ delivery, changed }: { delivery: Delivery; changed: () => void })
       <div className="log-body">
         <p className="log-title">{title}</p>
         <p className="muted">
-          {`${destination_name} (${SPECS[kind].label}) · `}
+          {destination_name}
+          {destination_name !== SPECS[kind].label && ` (${SPECS[kind].label})`}
+          {" · "}
           <Attempts delivery={delivery} />
         </p>
         {last_error !== "" && <p className={status === "pending" ? "muted" : "field-error"}>{last_error}</p>}
