@@ -27,6 +27,7 @@ export interface Alert {
   status: Status;
   reason: string;
   armed: boolean;
+  cooling_until: string | null;
   generation: number;
   last_fired_at: string | null;
   currency: string | null;
@@ -88,15 +89,11 @@ export function next(alert: Alert, now: number): string {
   if (alert.status === "expired") return alert.expires_at === null ? "Over" : `Over since ${moment(alert.expires_at)}`;
   if (alert.status === "disabled") return "Switched off";
   if (alert.status === "broken") return alert.reason;
-  const cool = coolsUntil(alert);
-  if (cool > now) return `Cooling for ${age(cool - now)}`;
-  if (!alert.armed) return "Waits until it is over";
+  const cooling = alert.cooling_until === null ? 0 : Date.parse(alert.cooling_until) - now;
+  if (cooling > 0) return `Cooling for ${age(cooling)}`;
+  // Whether what has cooled meanwhile is over, the server tells when it is asked again.
+  if (!alert.armed && alert.cooling_until === null) return "Waits until it is over";
   return alert.expires_at === null ? "Watching" : `Watching until ${moment(alert.expires_at)}`;
-}
-
-/** The earliest end of its cooldown; an escalating one may take longer. 0: it isn't cooling. */
-function coolsUntil({ last_fired_at, cooldown_s }: Alert): number {
-  return last_fired_at === null || cooldown_s === 0 ? 0 : Date.parse(last_fired_at) + cooldown_s * 1000;
 }
 
 export function often({ mode, interval, cooldown_s, escalating }: Alert): string {

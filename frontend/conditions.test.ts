@@ -45,6 +45,7 @@ const ALERT: Alert = {
   status: "armed",
   reason: "",
   armed: true,
+  cooling_until: null,
   generation: 0,
   last_fired_at: null,
   currency: "USD",
@@ -168,6 +169,7 @@ test("a form's body is what the server takes, and a draft of an alert is that al
     confirmations: "two",
     cooldown_s: 0,
   });
+  expect(body({ ...blankDraft("A"), mode: "once" })).toMatchObject({ cooldown_s: 0, escalating: false });
 });
 
 test("a change names only what is another now", () => {
@@ -187,10 +189,11 @@ test("a change names only what is another now", () => {
 
 test("what comes next, in words", () => {
   const now = Date.parse("2026-11-21T12:00:00Z");
-  const fired = { ...ALERT, last_fired_at: "2026-11-21T11:55:00Z" };
+  const cooling = { ...ALERT, cooling_until: "2026-11-21T12:05:00Z", armed: false };
   expect(next(ALERT, now)).toBe("Watching");
-  expect(next(fired, now)).toBe("Cooling for 5 min");
-  expect(next({ ...fired, armed: false }, now + 3_600_000)).toBe("Waits until it is over");
+  expect(next(cooling, now)).toBe("Cooling for 5 min");
+  expect(next(cooling, now + 3_600_000)).toBe("Watching");
+  expect(next({ ...ALERT, armed: false }, now)).toBe("Waits until it is over");
   expect(next({ ...ALERT, status: "broken", reason: "BTC-USD is gone." }, now)).toBe("BTC-USD is gone.");
   expect(often(ALERT)).toBe("Each time, at most every 10 min");
   expect(often({ ...ALERT, mode: "once" })).toBe("Once");

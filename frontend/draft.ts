@@ -67,12 +67,14 @@ export function localTime(iso: string): string {
 /** The body that makes the alert. Raises NoJson where a raw condition is none. */
 export function body(draft: Draft): Record<string, unknown> {
   const { condition, symbol, cooldownMinutes, confirmations, expires, interval, ...rest } = draft;
+  const repeats = rest.mode !== "once";
   return {
     ...rest,
     ...(symbol === null ? {} : { symbol }),
     condition: written(condition),
     confirmations: number(confirmations, 1, (count) => count),
-    cooldown_s: number(cooldownMinutes, 0, (minutes) => minutes * 60),
+    cooldown_s: repeats ? number(cooldownMinutes, 0, (minutes) => minutes * 60) : 0,
+    escalating: repeats && rest.escalating,
     expires_at: expires === "" ? null : new Date(expires).toISOString(),
     interval: rest.mode === "once_per_bar" ? interval : null,
   };

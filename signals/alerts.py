@@ -261,8 +261,13 @@ def state_of(alert: Alert) -> State:
 def is_ready(alert: Alert) -> bool:
     """Whether a look may fire it: it has not been told of what is true now, and is not cooling down."""
     state = state_of(alert)
-    cooling = state.cooling_until_us is not None and state.cooling_until_us > to_us(timezone.now())
-    return state.phase == arming.ARMED and not state.told and not cooling
+    return state.phase == arming.ARMED and not state.told and cooling_until(alert) is None
+
+
+def cooling_until(alert: Alert) -> dt.datetime | None:
+    """Until when it tells nothing because it fired; None where it isn't cooling."""
+    until_us = state_of(alert).cooling_until_us
+    return None if until_us is None or until_us <= to_us(timezone.now()) else to_datetime(until_us)
 
 
 def fire(alert: Judged, verdict: Verdict, now: dt.datetime) -> Firing | None:

@@ -140,6 +140,7 @@ class AlertSerializer(serializers.Serializer):
     status = serializers.SerializerMethodField()
     reason = serializers.CharField()
     armed = serializers.SerializerMethodField()
+    cooling_until = serializers.SerializerMethodField(help_text="when what fires again is told again; null: at once")
     generation = serializers.IntegerField()
     firings = serializers.IntegerField(source="generation", help_text="how often it has fired")
     last_fired_at = TimeField(allow_null=True)
@@ -157,6 +158,11 @@ class AlertSerializer(serializers.Serializer):
 
     def get_armed(self, alert: Alert) -> bool:
         return alert.status_at(self.context["now"]) == Alert.Status.ARMED and alerts.is_ready(alert)
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_cooling_until(self, alert: Alert) -> str | None:
+        until = alerts.cooling_until(alert)
+        return None if until is None else TimeField().to_representation(until)
 
     def get_currency(self, alert: Alert) -> str | None:
         found = set(alert.currencies.values())

@@ -576,7 +576,7 @@ def test_an_alert_is_made_listed_changed_and_deleted(http, btc, eth):
         "description": "BTC-USD above 70,000 (until below 69,500)", "mode": "every", "interval": "1m",
         "confirmations": 1, "cooldown_s": 60.0, "escalating": True, "at_once": True, "expires_at": None,
         "snoozed_until": None, "session": "any", "priority": "normal", "note": "", "status": "armed", "reason": "",
-        "armed": True, "generation": 0, "firings": 0, "last_fired_at": None, "currency": "USD",
+        "armed": True, "cooling_until": None, "generation": 0, "firings": 0, "last_fired_at": None, "currency": "USD",
         "currencies": {"BTC-USD": "USD"}, **times,
     }  # fmt: skip
     path = f"{made['id']}/"
@@ -619,6 +619,19 @@ def test_its_firings_tell_why(http, btc, tick, follower):
     now = http.get(f"/api/alerts/{made['id']}/").json()
     assert (now["status"], now["firings"], now["last_fired_at"]) == ("fired", 1, row["fired_at"])
     assert send(http, f"{made['id']}/rearm/", {}).json()["status"] == "armed"
+
+
+def test_what_has_fired_tells_until_when_it_cools(http, btc, tick, follower):
+    condition = {"kind": "price", "symbol": "BTC-USD", "op": "above", "value": 100}
+    path = f"/api/alerts/{send(http, '', {'condition': condition, 'mode': 'every', 'cooldown_s': 600}).json()['id']}/"
+    tick(btc, 101.0)
+    follower.pull()
+    now = http.get(path).json()
+    cools = datetime.fromisoformat(now["cooling_until"]) - datetime.fromisoformat(now["last_fired_at"])
+    # Counted from the look that fired it, a moment after the price.
+    assert timedelta(seconds=600) <= cools < timedelta(seconds=660)
+    assert not now["armed"]
+    assert send(http, f"{now['id']}/rearm/", {}).json()["cooling_until"] is None
 
 
 @pytest.mark.parametrize(
