@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import PATIENCE_MS, Open, forgive_outage, sign_in, take
+from tests.browser.conftest import PATIENCE_MS, Open, expect_no_sideways_scroll, forgive_outage, sign_in, take
 from tests.flows.installation import Installation
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -52,10 +52,6 @@ def expect_drawn(page: Page) -> None:
     page.wait_for_function(
         f"count => ({COLOURS})(document.querySelector('.chart')) >= count", arg=DRAWN_COLOURS, polling=250
     )
-
-
-def expect_no_sideways_scroll(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
 
 
 def tell(site: Installation) -> None:
