@@ -77,6 +77,7 @@ test.each([
   [{}, "Working"],
   [{ verified: false }, "Not verified"],
   [{ failures: 2 }, "Failing"],
+  [{ last_delivery: { id: 1, status: "failed", at: "", error: "HTTP 500", test: true } } as const, "Failing"],
   [{ paused_until: "2026-01-01T00:00:05Z" }, "Pausing"],
   [{ paused_until: "2025-12-31T23:59:59Z" }, "Working"],
   [{ enabled: false }, "Off"],

@@ -205,7 +205,7 @@ export interface State {
 
 /** How a destination is, in words. now: by the server's clock (ms). */
 export function stateOf(destination: Destination, now: number): State {
-  const { enabled, disabled_reason, paused_until, failures, verified } = destination;
+  const { enabled, disabled_reason, paused_until, failures, verified, last_delivery } = destination;
   if (!enabled && disabled_reason !== "") return { tone: "bad", words: "Switched off", why: disabled_reason };
   if (!enabled) return { tone: "off", words: "Off", why: "Nothing is sent there." };
   if (paused_until !== null && Date.parse(paused_until) > now) {
@@ -219,6 +219,13 @@ export function stateOf(destination: Destination, now: number): State {
   if (failures > 0) {
     const given = failures === 1 ? "The last delivery was" : `The last ${failures} deliveries were`;
     return { tone: "warn", words: "Failing", why: `${given} given up.` };
+  }
+  if (last_delivery?.status === "failed") {
+    return {
+      tone: "warn",
+      words: "Failing",
+      why: `The last ${last_delivery.test ? "test" : "delivery"} did not arrive.`,
+    };
   }
   if (!verified) return { tone: "warn", words: "Not verified", why: "Nothing has arrived there yet. Send a test." };
   return { tone: "good", words: "Working", why: "" };

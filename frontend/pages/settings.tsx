@@ -107,7 +107,7 @@ function filterOf(query: URLSearchParams): LogFilter {
   const status = query.get("status") ?? "";
   return {
     status: Object.hasOwn(STATUS_WORDS, status) ? (status as StatusFilter) : "",
-    destination: query.get("destination") ?? "",
+    destination: /^\d{1,18}$/.exec(query.get("destination") ?? "")?.[0] ?? "",
     notification: query.get("notification") ?? "",
   };
 }

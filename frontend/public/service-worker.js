@@ -51,6 +51,10 @@ async function open(url) {
   if (there !== undefined) return there.focus();
   const alike = windows.find((each) => new URL(each.url).pathname === new URL(url).pathname);
   if (alike === undefined) return self.clients.openWindow(url);
-  const front = await alike.focus();
-  return front.navigate(url);
+  try {
+    return await (await alike.focus()).navigate(url);
+  } catch {
+    // A page that is in another worker's charge can't be led.
+    return self.clients.openWindow(url);
+  }
 }
