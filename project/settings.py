@@ -869,6 +869,7 @@ SPECTACULAR_SETTINGS = {
         "DestinationKind": "signals.models.Destination.Kind",
         "Priority": "signals.models.Notification.Priority",
         "FindingKind": "signals.models.Finding.Kind",
+        "FindingStatus": "signals.models.Finding.Status",
     },
 }
 
