@@ -870,6 +870,7 @@ SPECTACULAR_SETTINGS = {
         "Priority": "signals.models.Notification.Priority",
         "FindingKind": "signals.models.Finding.Kind",
         "FindingStatus": "signals.models.Finding.Status",
+        "DeliveryStatus": "signals.models.Delivery.Status",
     },
 }
 
