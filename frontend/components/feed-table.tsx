@@ -41,7 +41,7 @@ function FeedTable({ rows }: { rows: FeedRow[] }) {
             <th scope="col">Feed</th>
             <th scope="col">State</th>
             <th scope="col" className="number">
-              Last tick
+              Tick age
             </th>
             <th scope="col" className="number">
               Ticks/s
@@ -103,7 +103,7 @@ function Row({ row, open, toggle }: { row: FeedRow; open: boolean; toggle: () =>
         </span>
         {note(row) !== null && <span className="under muted">{note(row)}</span>}
       </td>
-      <td className="number">{row.ageMs === null ? "never" : ago(row.ageMs)}</td>
+      <td className="number">{row.ageMs === null ? "never" : age(row.ageMs)}</td>
       <td className="number">{perSecond(row.ticksPerS)}</td>
       <td className="number col-medium">{quantity(row.symbols)}</td>
       <td className="number col-wide">{latency(row.latency.p50)}</td>
@@ -120,11 +120,6 @@ function note({ closed, more }: FeedRow): string | null {
   }
   if (more?.wanted === "stopped") return "stopped by staff";
   return closed ? "markets closed" : null;
-}
-
-function ago(ms: number): string {
-  const text = age(ms);
-  return text === "now" ? "now" : `${text} ago`;
 }
 
 function figure(value: number | null): string {

@@ -1,6 +1,6 @@
 import { memo } from "react";
 import type { AssetUpdate } from "../api";
-import { price } from "../format";
+import { price, quantity } from "../format";
 import { useLastDay } from "../hooks/last-day";
 import { useTopic } from "../hooks/realtime";
 import { Change } from "./change";
@@ -43,7 +43,7 @@ const Tile = memo(function Tile({ symbol, subscribers }: Followed) {
       <a className="price-tile" href={`/?symbol=${encodeURIComponent(symbol)}`} data-symbol={symbol}>
         <span className="tile-head">
           <span className="symbol">{symbol}</span>
-          <span className="tile-followers muted">{subscribers} following</span>
+          <span className="tile-followers muted">{quantity(subscribers)} following</span>
         </span>
         <span className="tile-quote">
           <Flash value={update?.price}>
