@@ -443,6 +443,21 @@ def test_many_asks_are_few_queries(btc, candles, say, django_assert_max_num_quer
         facts.gather(asks, NOW + SECOND)
 
 
+def test_instruments_that_are_read_together_say_what_each_says_by_itself(btc, candles, django_assert_max_num_queries):
+    others = [Instrument.objects.create(symbol=f"X{n}-USD", name="X", kind="crypto", currency="USD") for n in range(6)]
+    candles([100.0 + n % 7 for n in range(200)])
+    for n, other in enumerate(others):
+        # The last of them has too few bars to be read with the others.
+        store.copy_candles(make_bars([50.0 + n + k % 5 for k in range(200 if n < 5 else 20)], other.id))
+    for interval in ("1m", "15m"):
+        asks = [ask("indicator", i.id, name="sma(3)", output="sma", interval=interval) for i in (btc, *others)]
+        alone = {one: seen for one in asks for one, seen in Facts().gather([one], NOW).items()}
+        with django_assert_max_num_queries(40):
+            together = Facts().gather(asks, NOW)
+        assert together == alone
+        assert len(together) == (7 if interval == "1m" else 6)
+
+
 def test_what_the_budget_leaves_over_comes_at_the_next_look(btc, candles, settings):
     settings.ALERT_GATHER_BUDGET_MS = 0
     candles([100.0] * 30)
