@@ -1,6 +1,6 @@
 /** Would it have fired? The answer of the server: how often, a picture, and each time. */
 
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { DryRun } from "../alerts";
 import { moment, price } from "../format";
 import { useAction } from "../hooks/action";
@@ -75,8 +75,12 @@ export function DryRunPart({ url, body, refused }: Props) {
 
 function Result({ run, picture }: Answer) {
   const source = useObjectUrl(picture);
+  const root = useRef<HTMLDivElement>(null);
+  // What was asked for at the end of a long form is answered below it.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each answer is looked at once
+  useEffect(() => root.current?.scrollIntoView({ block: "nearest" }), [run]);
   return (
-    <div className="dry-run-result">
+    <div className="dry-run-result" ref={root}>
       <p role="status">
         <strong>{times(run.count)}</strong> from {moment(run.from)} to {moment(run.to)}, over{" "}
         {run.bars.toLocaleString("en-US")} bars of {run.interval}: {run.description}.

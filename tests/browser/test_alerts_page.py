@@ -22,7 +22,7 @@ def call(page: Page, method: str, path: str, body: object = None) -> dict:
     return answer.json() if answer.status != 204 else {}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _none_left(open_page: Open) -> Iterator[None]:
     """No test finds another's alerts."""
     yield
@@ -42,6 +42,7 @@ def test_a_visitor_is_asked_to_sign_in_and_led_back(open_page: Open) -> None:
     expect(link).to_have_attribute("href", re.compile(r"next=%2Falerts%2F$"))
 
 
+@pytest.mark.usefixtures("_none_left")
 def test_an_alert_is_made_told_armed_again_silenced_and_deleted(open_page: Open, errors: list[str]) -> None:
     page = open_page(path="/alerts/")
     expect(page.get_by_text("No alerts yet")).to_be_visible()
@@ -88,6 +89,7 @@ def test_an_alert_is_made_told_armed_again_silenced_and_deleted(open_page: Open,
     forgive_refusals(errors)
 
 
+@pytest.mark.usefixtures("_none_left")
 def test_groups_are_built_kept_and_tried_on_the_past(open_page: Open, errors: list[str]) -> None:
     page = open_page(path="/alerts/?new=BTC-USDT")
     page.get_by_label("Threshold").fill("9000000")
@@ -130,6 +132,7 @@ def test_groups_are_built_kept_and_tried_on_the_past(open_page: Open, errors: li
     forgive_refusals(errors)
 
 
+@pytest.mark.usefixtures("_none_left")
 def test_on_a_phone_the_list_or_one_alert_and_the_way_back(open_page: Open) -> None:
     page = open_page(path="/alerts/", width=360, height=740, has_touch=True)
     made = call(page, "POST", "/api/alerts/", {"condition": HIGH, "name": "Far away"})
