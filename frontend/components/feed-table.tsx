@@ -43,7 +43,7 @@ function FeedTable({ rows }: { rows: FeedRow[] }) {
             <th scope="col" className="number">
               Tick age
             </th>
-            <th scope="col" className="number">
+            <th scope="col" className="number col-small">
               Ticks/s
             </th>
             <th scope="col" className="number col-medium">
@@ -104,7 +104,7 @@ function Row({ row, open, toggle }: { row: FeedRow; open: boolean; toggle: () =>
         {note(row) !== null && <span className="under muted">{note(row)}</span>}
       </td>
       <td className="number">{row.ageMs === null ? "never" : age(row.ageMs)}</td>
-      <td className="number">{perSecond(row.ticksPerS)}</td>
+      <td className="number col-small">{perSecond(row.ticksPerS)}</td>
       <td className="number col-medium">{quantity(row.symbols)}</td>
       <td className="number col-wide">{latency(row.latency.p50)}</td>
       <td className="number col-wide">{figure(row.reconnects)}</td>

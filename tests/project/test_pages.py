@@ -79,6 +79,14 @@ def test_a_visitor_is_asked_to_sign_in_where_it_is_not(client, settings, alice):
     assert bootstrap(client)["market_data"] is True
 
 
+def test_staff_are_told_apart(client, alice, django_user_model):
+    assert bootstrap(client)["staff"] is False
+    client.force_login(alice)
+    assert bootstrap(client)["staff"] is False
+    client.force_login(django_user_model.objects.create_user("admin", is_staff=True))
+    assert bootstrap(client)["staff"] is True
+
+
 def test_a_name_cannot_break_out_of_the_page(client, django_user_model):
     client.force_login(django_user_model.objects.create_user("</script><script>alert(1)"))
     assert bootstrap(client)["user"] == {"username": "</script><script>alert(1)"}
