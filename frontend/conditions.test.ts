@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import { type Alert, figures, isNamed, next, often } from "./alerts";
+import { called, outputsOf } from "./components/condition-fields";
+import { times } from "./components/dry-run";
 import {
   blankCondition,
   blankGroup,
@@ -207,4 +209,25 @@ test("what an alert is called, and what it saw", () => {
   expect(figures({ "BTC-USD": 70012.5, "BTC-USD RSI(14) 1h": 28.412345678 })).toBe(
     "BTC-USD 70,012.5 · BTC-USD RSI(14) 1h 28.412346",
   );
+});
+
+test("indicators by their names and lines, and how often it would have fired", () => {
+  const macd = {
+    name: "macd",
+    variant: "",
+    outputs: ["macd", "signal"],
+    parameters: [
+      { name: "fast", default: 12 },
+      { name: "slow", default: 26 },
+    ],
+  };
+  expect(called(macd)).toBe("macd(12,26)");
+  expect(called({ ...macd, parameters: [] })).toBe("macd");
+  expect(outputsOf("MACD (5,10)", [macd])).toEqual(["macd", "signal"]);
+  expect(outputsOf("unheard(1)", [macd])).toEqual([]);
+  expect([0, 1, 1200].map(times)).toEqual([
+    "It would not have fired",
+    "It would have fired once",
+    "It would have fired 1,200 times",
+  ]);
 });
