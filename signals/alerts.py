@@ -24,7 +24,7 @@ from signals.arming import Fired, State, Terms, Verdict
 from signals.models import Alert, Firing, Notification
 from signals.models.alerts import REASON_MAX
 from signals.notifications import Telling
-from signals.rules import InvalidRule, Rule
+from signals.rules import InvalidRule, Names, Rule
 from streaming import events
 from streaming.protocol import timestamp
 from worker.redis import client, key
@@ -162,10 +162,8 @@ def _columns(user: Any, wish: Wish) -> dict[str, Any]:
     columns |= {"condition": understood.written, "names": understood.names, "currencies": understood.currencies}
     columns["bar_interval"] = wish.bar_interval or _shortest(understood.rule)
     if not wish.name:
-        called = dict(
-            Instrument.objects.filter(pk__in=conditions.instruments_of(understood.rule)).values_list("pk", "symbol")
-        )
-        columns["name"] = _cut(rules.describe(understood.rule, lambda i: called[i]), NAME_MAX)
+        names = conditions.world([(user.pk, understood.rule)]).names()
+        columns["name"] = _cut(rules.describe(understood.rule, names), NAME_MAX)
     return columns
 
 
@@ -177,7 +175,7 @@ def _named(row: Alert, wish: Wish) -> dict[str, Any]:
 
 def _name(row: Alert) -> str:
     """What it is called when nobody calls it something."""
-    return _cut(conditions.in_words(row, conditions.symbols_of([row])), NAME_MAX)
+    return _cut(conditions.in_words(row, conditions.names_of([row])), NAME_MAX)
 
 
 def _placed(error: InvalidRule) -> str:
@@ -354,10 +352,10 @@ def rescale(row: Alert, instrument_id: int, ratio: float) -> bool:
     after = rules.rescaled(rule, instrument_id, ratio)
     if after == rule:
         return False
-    called = {i: name for name, i in sorted(row.names.items())}
+    names = Names({i: name for name, i in sorted(row.names.items())})
     own_name = row.name == _name(row)
     row.state = msgspec.to_builtins(arming.rescaled(rule, state_of(row), instrument_id, ratio))
-    row.condition = rules.wire(after, called.__getitem__)
+    row.condition = rules.wire(after, names)
     row.name = _name(row) if own_name else row.name
     _store(row)
     return True
@@ -437,7 +435,7 @@ def _follow_up(row: Alert, state: State, fired: Fired) -> None:
 
 
 def _telling(row: Alert, firing: Firing, called: Mapping[int, str]) -> Telling:
-    message = f"{firing.reason} {row.note}".strip()
+    message = f"{firing.reason}. {row.note}" if row.note else firing.reason
     return Telling(
         title=row.name,
         message=message,

@@ -140,14 +140,17 @@ def begun(now_us: int, generation: int = 0, rearmed: bool = False) -> State:
     return State(generation=generation, since_us=now_us, told=True if rearmed else None)
 
 
+_UNNAMED: Final = Names()
+
+
 def judge(
     rule: Rule, terms: Terms, state: State, facts: Mapping[Ask, Seen], now_us: int, muted: bool = False,
-    names: Names = str,
+    names: Names = _UNNAMED,
 ) -> Verdict:  # fmt: skip
     """What becomes of an alert at this look.
 
     facts: what is known of its asks now; one that isn't known neither fires nor clears. now_us: the clock that cools
-    and expires. muted: nothing is told, but sides are kept. names: an instrument's symbol, for the reason.
+    and expires. muted: nothing is told, but sides are kept. names: for the reason.
     """
     if state.phase != ARMED:
         return Verdict(state, None, False)

@@ -15,7 +15,7 @@ from portfolio.models import Portfolio
 from signals import rules, strategies, strategy_files
 from signals.facts import services
 from signals.models import Alert, UserStrategy
-from signals.rules import Defaults, InvalidRule, Rule
+from signals.rules import Defaults, InvalidRule, Names, Rule
 
 # The name of the alert's own instrument among its names.
 OWN: Final = ""
@@ -31,18 +31,28 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 class World(msgspec.Struct, frozen=True):
-    """What conditions are about, as it is now. instruments: symbol and currency; portfolios: base currency; visible:
-    (user, portfolio) for those who may see one; strategies: (user, number) of users' own."""
+    """What conditions are about, as it is now. instruments: symbol and currency; portfolios: name and base currency;
+    visible: (user, portfolio) for those who may see one; strategies: (user, number) of users' own."""
 
     instruments: dict[int, tuple[str, str]]
-    portfolios: dict[int, str]
+    portfolios: dict[int, tuple[str, str]]
     visible: frozenset[tuple[int, int]]
     strategies: frozenset[tuple[int, int]] = frozenset()
 
-    def called(self, instrument_id: int) -> str:
-        """An instrument's symbol."""
-        found = self.instruments.get(instrument_id)
-        return f"instrument {instrument_id}" if found is None else found[0]
+    def with_also(self, other: "World") -> "World":
+        return World(
+            self.instruments | other.instruments,
+            self.portfolios | other.portfolios,
+            self.visible | other.visible,
+            self.strategies | other.strategies,
+        )
+
+    def names(self) -> Names:
+        """What all of it is called."""
+        return Names(
+            {number: symbol for number, (symbol, _) in self.instruments.items()},
+            {number: name for number, (name, _) in self.portfolios.items()},
+        )
 
 
 def world(wanted: Iterable[tuple[int, Rule]]) -> World:
@@ -56,14 +66,14 @@ def world(wanted: Iterable[tuple[int, Rule]]) -> World:
             if ask.portfolio is not None:
                 portfolios[user_id].add(ask.portfolio)
     rows = Instrument.objects.filter(pk__in=instruments).values_list("pk", "symbol", "currency")
-    bases, visible = dict[int, str](), set[tuple[int, int]]()
+    owned, visible = dict[int, tuple[str, str]](), set[tuple[int, int]]()
     for user in get_user_model().objects.filter(pk__in=portfolios):
         found = Portfolio.objects.visible_to(user).filter(pk__in=portfolios[user.pk])
-        for pk, currency in found.values_list("pk", "base_currency"):
-            bases[pk] = currency
+        for pk, name, currency in found.values_list("pk", "name", "base_currency"):
+            owned[pk] = name, currency
             visible.add((user.pk, pk))
     called = {pk: (symbol, currency) for pk, symbol, currency in rows}
-    return World(called, bases, frozenset(visible), _owned(numbers))
+    return World(called, owned, frozenset(visible), _owned(numbers))
 
 
 def _owned(numbers: Collection[int]) -> frozenset[tuple[int, int]]:
@@ -162,7 +172,7 @@ def currencies_of(rule: Rule, now: World) -> dict[str, str]:
         if rules.unit_of(ask) != "price":
             continue
         if ask.portfolio is not None:
-            found[f"portfolio:{ask.portfolio}"] = now.portfolios[ask.portfolio]
+            _, found[f"portfolio:{ask.portfolio}"] = now.portfolios[ask.portfolio]
         elif ask.instrument is not None:
             symbol, currency = now.instruments[ask.instrument]
             found[symbol] = currency
@@ -175,10 +185,23 @@ def symbols_of(alerts: Iterable[Alert]) -> dict[int, str]:
     return dict(Instrument.objects.filter(pk__in=ids).values_list("pk", "symbol"))
 
 
-def in_words(alert: Alert, called: Mapping[int, str]) -> str:
+def names_of(alerts: Iterable[Alert]) -> Names:
+    """What the alerts are about, as it is called now; portfolios by name only where they may be seen."""
+    understood = ((alert.user_id, _recalled(alert)) for alert in alerts)
+    return world((user_id, rule) for user_id, rule in understood if rule is not None).names()
+
+
+def _recalled(alert: Alert) -> Rule | None:
+    try:
+        return recall(alert)
+    except InvalidRule:
+        return None
+
+
+def in_words(alert: Alert, names: Names) -> str:
     """The condition as a sentence; of one that isn't understood any more, why."""
     try:
-        return rules.describe(recall(alert), lambda i: called.get(i, f"instrument {i}"))
+        return rules.describe(recall(alert), names)
     except InvalidRule as error:
         return str(error)
 

@@ -9,7 +9,6 @@ import msgspec
 from django.conf import settings
 
 from ingestion.candles import Bar
-from ingestion.models import Instrument
 from ingestion.store import to_datetime, to_us
 from signals import alerts, conditions, replay, rules
 from signals.arming import Fired
@@ -17,7 +16,7 @@ from signals.charts import Level, Mark, Picture
 from signals.follow import is_open
 from signals.models import Alert
 from signals.replay import TooSlow, Track
-from signals.rules import Ask, Leaf, Rule
+from signals.rules import Ask, Leaf, Names, Rule
 from signals.tracks import NotReplayed, Span, TooLong, Tracks, earliest, finest
 from streaming.protocol import timestamp
 
@@ -58,7 +57,7 @@ def run(alert: Alert, start: dt.datetime | None, end: dt.datetime | None, now: d
     Its snooze and its expiry are left out; its session filter, mode, confirmations and cooldown count. Raises Refused.
     """
     rule = conditions.recall(alert)
-    names = _names(rule)
+    names = conditions.world([(alert.user_id, rule)]).names()
     charted = _charted(rule, alert)
     priced = {ask.instrument for ask in rules.asks(rule) if ask.kind in _ABOUT_PRICES} | {charted}
     span = _span(sorted(i for i in priced if i is not None), start, end, now)
@@ -67,7 +66,7 @@ def run(alert: Alert, start: dt.datetime | None, end: dt.datetime | None, now: d
         found, unsupported = _read(tracks, rule, names)
         firings = replay.replay(
             rule, msgspec.structs.replace(alerts.terms_of(alert), expires_us=None), found, to_us(span.start),
-            to_us(span.end), names=lambda i: names.get(i, f"instrument {i}"), is_muted=_mute(alert, rule),
+            to_us(span.end), names=names, is_muted=_mute(alert, rule),
             is_late=lambda: time.monotonic() > deadline,
         )  # fmt: skip
         chart = _chart(tracks, rule, found, charted)
@@ -78,9 +77,9 @@ def run(alert: Alert, start: dt.datetime | None, end: dt.datetime | None, now: d
         raise Refused(start=f"That took longer than {allowed}. Ask for a shorter time.") from error
     return Run(
         interval=span.interval, start=span.start, end=span.end, bars=len(chart), firings=firings,
-        subject=names.get(charted or 0, "") or _portfolio_named(rule), series=thinned(chart),
+        subject=_subject(rule, charted, names), series=thinned(chart),
         thresholds=_thresholds(rule, charted, names), unsupported=unsupported,
-        description=rules.describe(rule, lambda i: names.get(i, f"instrument {i}")),
+        description=rules.describe(rule, names),
         prices=_prices_at([fired.at_us for fired in firings], chart),
     )  # fmt: skip
 
@@ -98,7 +97,7 @@ def _span(instruments: Sequence[int], start: dt.datetime | None, end: dt.datetim
         raise Refused(start=str(error)) from error
 
 
-def _read(tracks: Tracks, rule: Rule, names: dict[int, str]) -> tuple[dict[Ask, Track], list[dict[str, str]]]:
+def _read(tracks: Tracks, rule: Rule, names: Names) -> tuple[dict[Ask, Track], list[dict[str, str]]]:
     """The figures that can be replayed, and the others with the reason."""
     found: dict[Ask, Track] = {}
     unsupported = []
@@ -106,14 +105,9 @@ def _read(tracks: Tracks, rule: Rule, names: dict[int, str]) -> tuple[dict[Ask, 
         try:
             found[ask] = tracks.of(ask)
         except NotReplayed as why:
-            label = rules.label(ask, lambda i: names.get(i, f"instrument {i}"))
+            label = rules.label(ask, names)
             unsupported.append({"kind": ask.kind, "label": label, "reason": str(why)})
     return found, unsupported
-
-
-def _names(rule: Rule) -> dict[int, str]:
-    ids = [ask.instrument for ask in rules.asks(rule) if ask.instrument is not None]
-    return dict(Instrument.objects.filter(pk__in=ids).values_list("pk", "symbol"))
 
 
 def _mute(alert: Alert, rule: Rule) -> Any:
@@ -132,8 +126,10 @@ def _charted(rule: Rule, alert: Alert) -> int | None:
     return found[0] if found else alert.instrument_id
 
 
-def _portfolio_named(rule: Rule) -> str:
-    return next((f"portfolio {ask.portfolio}" for ask in rules.asks(rule) if ask.portfolio is not None), "")
+def _subject(rule: Rule, charted: int | None, names: Names) -> str:
+    """What the chart is of: a symbol, or a portfolio's name."""
+    owned = (names.portfolio(ask.portfolio) for ask in rules.asks(rule) if ask.portfolio is not None)
+    return names.instruments.get(charted or 0) or next(owned, "")
 
 
 Ohlc = tuple[int, float, float, float, float]
@@ -165,12 +161,12 @@ def _joined(rows: Sequence[Ohlc]) -> Ohlc:
     return rows[0][0], rows[0][1], max(row[2] for row in rows), min(row[3] for row in rows), rows[-1][4]
 
 
-def _thresholds(rule: Rule, charted: int | None, names: dict[int, str]) -> list[dict[str, Any]]:
+def _thresholds(rule: Rule, charted: int | None, names: Names) -> list[dict[str, Any]]:
     """Those that can be drawn into the chart, with where they are over again."""
     leaves = [leaf for leaf in rules.leaves(rule) if _is_drawn(leaf, charted)]
     return [
         {"kind": leaf.ask.kind, "op": leaf.op, "value": leaf.value, "clear": leaf.clear,
-         "label": rules.describe(leaf, lambda i: names.get(i, f"instrument {i}"))}
+         "label": rules.describe(leaf, names)}
         for leaf in leaves
     ]  # fmt: skip
 

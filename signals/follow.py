@@ -105,7 +105,7 @@ class Follower:
         self.alerts: dict[int, Armed] = {}
         self.levels = Levels()
         self.facts = Facts()
-        self.world = World({}, {}, frozenset())
+        self._see(World({}, {}, frozenset()))
         self.about: defaultdict[int, set[int]] = defaultdict(set)
         self.trees: defaultdict[int, set[int]] = defaultdict(set)
         self.timed: set[int] = set()
@@ -160,6 +160,9 @@ class Follower:
             self.touched = START
         return {int(fields[b"a"]) for _, fields in entries}, not lost
 
+    def _see(self, world: World) -> None:
+        self.world, self.names = world, world.names()
+
     def _differing(self) -> set[int]:
         """The alerts whose rows are not as they are here; and those about something that has changed."""
         rows = dict(Alert.objects.judged().values_list("pk", "version").iterator(_READ_AT_ONCE))
@@ -170,7 +173,8 @@ class Follower:
     def _changed_about(self) -> set[int]:
         """Those whose instrument is gone, renamed or in another currency; all that look into portfolios, or wait for
         their owner's strategies."""
-        before, self.world = self.world, conditions.world((one.user_id, one.rule) for one in self.alerts.values())
+        before = self.world
+        self._see(conditions.world((one.user_id, one.rule) for one in self.alerts.values()))
         changed = {
             i
             for i in before.instruments.keys() | self.world.instruments.keys()
@@ -195,12 +199,7 @@ class Follower:
         rows = list(Alert.objects.judged().filter(pk__in=ids))
         understood = {row.pk: rule for row in rows if (rule := self._understood(row, now)) is not None}
         here = conditions.world((row.user_id, understood[row.pk]) for row in rows if row.pk in understood)
-        self.world = World(
-            self.world.instruments | here.instruments,
-            self.world.portfolios | here.portfolios,
-            self.world.visible | here.visible,
-            self.world.strategies | here.strategies,
-        )
+        self._see(self.world.with_also(here))
         for pk in ids:
             self._forget(pk)
         taken = []
@@ -352,7 +351,7 @@ class Follower:
             raise
         except Exception as error:
             logger.exception("nobody can tell %s", ask)
-            what = rules.label(ask, self.world.called)
+            what = rules.label(ask, self.names)
             for one in [one for one in self.alerts.values() if ask in one.asks]:
                 self._break(one, f"{what or ask.kind} cannot be worked out: {type(error).__name__}.", now)
             return {}
@@ -366,7 +365,7 @@ class Follower:
             if one.pk not in self.alerts:
                 return
         try:
-            verdict = arming.judge(one.rule, one.terms, one.state, facts, now_us, muted, self.world.called)
+            verdict = arming.judge(one.rule, one.terms, one.state, facts, now_us, muted, self.names)
         except Exception as error:
             logger.exception("alert %d cannot be judged", one.pk)
             self._break(one, f"It cannot be judged: {type(error).__name__}.", now)

@@ -81,4 +81,4 @@ def _telling(alert: Alert, split: Split, note: Rescaling, before: str) -> Tellin
 
 
 def _in_words(alert: Alert) -> str:
-    return conditions.in_words(alert, conditions.symbols_of([alert]))
+    return conditions.in_words(alert, conditions.names_of([alert]))

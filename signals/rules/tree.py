@@ -1,6 +1,6 @@
 """What a condition is made of: figures that are asked for, what was seen of them, and trees over both."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -105,7 +105,19 @@ class Not(msgspec.Struct, frozen=True, tag="not"):
 
 
 Rule = Leaf | All | Any | Not
-Names = Callable[[int], str]
+
+
+class Names(msgspec.Struct, frozen=True):
+    """What instruments (symbols) and portfolios are called, by number; what is not known is told by its number."""
+
+    instruments: Mapping[int, str] = {}
+    portfolios: Mapping[int, str] = {}
+
+    def instrument(self, number: int) -> str:
+        return self.instruments.get(number, f"instrument {number}")
+
+    def portfolio(self, number: int) -> str:
+        return self.portfolios.get(number, f"portfolio {number}")
 
 
 class Defaults(msgspec.Struct, frozen=True):

@@ -36,7 +36,7 @@ from signals.rules.units import amount, number, unit_of
 
 
 def wire(rule: Rule, names: Names) -> dict[str, object]:
-    """As people write it, nothing left out; `parse` makes the same rule of it. names: an instrument's symbol."""
+    """As people write it, nothing left out; `parse` makes the same rule of it."""
     if isinstance(rule, Not):
         return {"not": wire(rule.rule, names)}
     if isinstance(rule, All | Any):
@@ -44,7 +44,7 @@ def wire(rule: Rule, names: Names) -> dict[str, object]:
     ask = rule.ask
     made: dict[str, object] = {"kind": ask.kind}
     if ask.instrument is not None:
-        made["symbol"] = names(ask.instrument)
+        made["symbol"] = names.instrument(ask.instrument)
     if ask.portfolio is not None:
         made["portfolio"] = ask.portfolio
     made |= {name: value for name, value in ask.params if name != "user"}  # nobody writes whose alert it is
@@ -55,34 +55,32 @@ def wire(rule: Rule, names: Names) -> dict[str, object]:
 
 
 def describe(rule: Rule, names: Names) -> str:
-    """As a sentence's part: `BTC-USD above 70,000 and RSI(14) 1h below 30`.
-
-    names: an instrument's symbol; told once where all is about one.
-    """
+    """As a sentence's part: `BTC-USD above 70,000 and RSI(14) 1h below 30`. An instrument is named once where all is
+    about it."""
     subjects = {leaf.ask.instrument for leaf in leaves(rule)}
     told = set[int]()
 
-    def named(instrument: int) -> str:
-        if len(subjects) == 1 and instrument in told:
-            return ""
-        told.add(instrument)
-        return names(instrument)
+    def labelled(ask: Ask) -> str:
+        known = len(subjects) == 1 and ask.instrument in told
+        if ask.instrument is not None:
+            told.add(ask.instrument)
+        return _label(ask, names, is_named=not known)
 
-    return _described(rule, named, outer=True)
+    return _described(rule, labelled, outer=True)
 
 
-def _described(rule: Rule, names: Names, outer: bool = False) -> str:
+def _described(rule: Rule, labelled: Callable[[Ask], str], outer: bool = False) -> str:
     if isinstance(rule, Leaf):
-        return _leaf_text(rule, names)
+        return _leaf_text(rule, labelled(rule.ask))
     if isinstance(rule, Not):
-        return f"not ({_described(rule.rule, names, outer=True)})"
-    text = (" and " if isinstance(rule, All) else " or ").join(_described(part, names) for part in rule.rules)
+        return f"not ({_described(rule.rule, labelled, outer=True)})"
+    text = (" and " if isinstance(rule, All) else " or ").join(_described(part, labelled) for part in rule.rules)
     return text if outer or len(rule.rules) == 1 else f"({text})"
 
 
-def _leaf_text(leaf: Leaf, names: Names) -> str:
+def _leaf_text(leaf: Leaf, labelled: str) -> str:
     said = (_LASTS if unit_of(leaf.ask) == "seconds" else _SAID).get(leaf.op, leaf.op)
-    parts = [label(leaf.ask, names), said]
+    parts = [labelled, said]
     if leaf.op != OCCURS:
         parts.append(amount(leaf.ask, leaf.value))
     if leaf.clear is not None:
@@ -91,18 +89,29 @@ def _leaf_text(leaf: Leaf, names: Names) -> str:
 
 
 def label(ask: Ask, names: Names) -> str:
-    """What is asked, in words: `BTC-USD` for its price, `BTC-USD RSI(14) 1h`, `portfolio 3 daily change`."""
-    subject = [names(ask.instrument)] if ask.instrument is not None else []
+    """What is asked, in words: `BTC-USD` for its price, `BTC-USD RSI(14) 1h`, `Savings daily change`."""
+    return _label(ask, names, is_named=True)
+
+
+def _label(ask: Ask, names: Names, is_named: bool) -> str:
+    symbol = names.instrument(ask.instrument) if is_named and ask.instrument is not None else ""
+    if ask.portfolio is None:
+        return _joined(symbol, _WHAT[ask.kind](ask))
+    portfolio = names.portfolio(ask.portfolio)
     if ask.kind == PORTFOLIO:
-        subject = [f"portfolio {ask.portfolio}", *subject]
-    return " ".join(part for part in (*subject, _WHAT[ask.kind](ask)) if part)
+        return _joined(portfolio, symbol, _WHAT[ask.kind](ask))
+    return _joined(symbol, _WHAT[ask.kind](ask), f"in {portfolio}")
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(filter(None, parts))
 
 
 def _change_text(ask: Ask) -> str:
     base = str(ask.get("base"))
     if base == MINUTES:
         return f"change in {number(float(ask.get('minutes') or 0))} min"
-    return f"change against {_BASE_TEXTS[base]}" + (f" in portfolio {ask.portfolio}" if base == COST else "")
+    return f"change against {_BASE_TEXTS[base]}"
 
 
 def _indicator_text(ask: Ask) -> str:

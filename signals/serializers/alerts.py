@@ -150,7 +150,7 @@ class AlertSerializer(serializers.Serializer):
     updated_at = TimeField()
 
     def get_description(self, alert: Alert) -> str:
-        return conditions.in_words(alert, self.context["symbols"])
+        return conditions.in_words(alert, self.context["names"])
 
     @extend_schema_field(serializers.ChoiceField(Alert.Status.choices))
     def get_status(self, alert: Alert) -> str:

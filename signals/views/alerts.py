@@ -149,5 +149,5 @@ def _one(alert: Alert) -> Any:
 
 
 def _told(rows: list[Alert]) -> Any:
-    context = {"now": timezone.now(), "symbols": conditions.symbols_of(rows)}
+    context = {"now": timezone.now(), "names": conditions.names_of(rows)}
     return AlertSerializer(rows, many=True, context=context).data

@@ -499,6 +499,20 @@ def test_an_alert_on_a_portfolio_that_is_no_longer_shared_stops(alice, bob, make
     assert Notification.objects.count() == fired + 1
 
 
+def test_a_portfolio_is_called_by_its_name_while_it_may_be_seen(alice, bob, make):
+    portfolio = Portfolio.objects.create(owner=bob, name="Savings")
+    share = Share.objects.create(portfolio=portfolio, user=alice)
+    alert = make(
+        condition={"kind": "portfolio", "portfolio": portfolio.pk, "figure": "total_value", "op": "above", "value": 1}
+    )
+    assert alert.name == "Savings total value above 1"
+    Portfolio.objects.update(name="Rainy days")
+    assert conditions.in_words(alert, conditions.names_of([alert])) == "Rainy days total value above 1"
+    share.delete()
+    told = conditions.in_words(alert, conditions.names_of([alert]))
+    assert told == f"portfolio {portfolio.pk} total value above 1"
+
+
 def test_nothing_of_a_portfolio_is_told_from_the_moment_it_is_hidden(alice, bob, make):
     portfolio = Portfolio.objects.create(owner=bob, name="Bob's")
     share = Share.objects.create(portfolio=portfolio, user=alice)

@@ -16,6 +16,7 @@ from signals.rules import (
     Any,
     Ask,
     Leaf,
+    Names,
     Not,
     Seen,
     leaves,
@@ -52,7 +53,7 @@ class Alert:
         return self.judge(facts, muted)
 
     def judge(self, facts, muted=False):
-        verdict = judge(self.rule, self.terms, self.state, facts, self.now_us, muted, lambda i: f"S{i}")
+        verdict = judge(self.rule, self.terms, self.state, facts, self.now_us, muted, Names({1: "S1", 2: "S2"}))
         self.state = verdict.state
         self.told += [verdict.fired] if verdict.fired else []
         return verdict

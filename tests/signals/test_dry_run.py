@@ -301,7 +301,7 @@ def test_a_change_against_the_cost_of_then(ask, alice, btc, candles):
         ledger.post(savings, bought, CLOSED)
     condition = {"kind": "change_percent", "base": "cost", "portfolio": savings.pk, "op": "above", "value": 24}
     told = ask(condition).json()
-    label = f"BTC-USD change against its cost in portfolio {savings.pk}"
+    label = f"BTC-USD change against its cost in {savings.name}"
     assert [one["observed"] for one in told["firings"]] == [{label: 25.0}]
     track = Tracks(Span(START, CLOSED, "1m"), CLOSED).of(
         Ask("change_percent", btc.id, savings.pk, params=(("base", "cost"),))

@@ -128,7 +128,7 @@ def test_a_new_name_keeps_the_alert(make, btc):
     alert = make(above(800, symbol="BTC-USD"))
     Instrument.objects.filter(pk=btc.pk).update(symbol="XBT-USD")
     assert leaf(alert).ask.instrument == btc.pk
-    assert "XBT-USD" in conditions.in_words(alert, conditions.symbols_of([alert]))
+    assert "XBT-USD" in conditions.in_words(alert, conditions.names_of([alert]))
 
 
 def test_an_exchange_splits_in_the_night_before_its_session(db):

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from signals import rules
 from signals.candles import Candles
 from signals.indicators import INDICATORS, asked
-from signals.rules import All, Any, Ask, Defaults, InvalidRule, Leaf, Not, describe, parse, rescaled, wire
+from signals.rules import All, Any, Ask, Defaults, InvalidRule, Leaf, Names, Not, describe, parse, rescaled, wire
 
 SYMBOLS = {"BTC-USD": 1, "ETH-USD": 2}
-NAMES = {i: name for name, i in SYMBOLS.items()}.__getitem__
+NAMES = Names({i: name for name, i in SYMBOLS.items()}, {9: "Savings"})
 OWN = Defaults(instrument=1, portfolio=3)
 
 
@@ -77,7 +77,7 @@ EVERY_KIND = [
     ({"kind": "signal"}, "BTC-USD any signal"),
     ({"kind": "signal", "strategy": "sma_cross", "signal_type": "BUY"}, "BTC-USD BUY signal of sma_cross"),
     (of("sentiment", op="below", value=-0.5, hours=6), "BTC-USD sentiment of 6 h below -0.5"),
-    (of("portfolio", figure="total_value", portfolio=9), "portfolio 9 total value above 1"),
+    (of("portfolio", figure="total_value", portfolio=9), "Savings total value above 1"),
     (of("portfolio", figure="drawdown_percent"), "portfolio 3 drawdown above 1 %"),
     (of("portfolio", figure="weight", symbol="ETH-USD"), "portfolio 3 ETH-USD weight above 1 %"),
     (of("staleness", value=60), "BTC-USD without a tick for more than 60 s"),
