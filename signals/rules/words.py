@@ -56,12 +56,12 @@ def wire(rule: Rule, names: Names) -> dict[str, object]:
 
 def describe(rule: Rule, names: Names) -> str:
     """As a sentence's part: `BTC-USD above 70,000 and RSI(14) 1h below 30`. An instrument is named once where all is
-    about it."""
+    about it, and with each of its prices."""
     subjects = {leaf.ask.instrument for leaf in leaves(rule)}
     told = set[int]()
 
     def labelled(ask: Ask) -> str:
-        known = len(subjects) == 1 and ask.instrument in told
+        known = len(subjects) == 1 and ask.instrument in told and ask.kind != PRICE  # which has no other word
         if ask.instrument is not None:
             told.add(ask.instrument)
         return _label(ask, names, is_named=not known)

@@ -105,6 +105,8 @@ def test_one_instrument_is_named_once_and_two_each_time():
     rsi = of("indicator", name="rsi", interval="1h", op="below", value=30)
     both = {"all": [price(), rsi]}
     assert describe(parse(both, SYMBOLS.get, OWN), NAMES) == "BTC-USD above 70,000 and RSI(14) 1h below 30"
+    prices = parse({"any": [price(), rsi, price(value=2)]}, SYMBOLS.get, OWN)
+    assert describe(prices, NAMES) == "BTC-USD above 70,000 or RSI(14) 1h below 30 or BTC-USD above 2"
     nested = {"all": [price(), {"any": [price(symbol="ETH-USD"), {"not": rsi}]}]}
     assert describe(parse(nested, SYMBOLS.get, OWN), NAMES) == (
         "BTC-USD above 70,000 and (ETH-USD above 70,000 or not (BTC-USD RSI(14) 1h below 30))"
