@@ -96,7 +96,7 @@ def test_a_price_above_is_told_once_with_its_reason(alice, btc, make, tick, foll
     (row,) = told(alice)
     firing = Firing.objects.get()
     assert (row.title, row.priority) == ("BTC-USD above 100", "normal")
-    assert row.message == f"{firing.reason} Sell some."
+    assert row.message == f"{firing.reason}. Sell some."
     assert "100.05" in firing.reason
     assert "100" in firing.reason
     assert row.dedupe_key == f"alert:{alert.pk}:1"
