@@ -45,7 +45,7 @@ unit: ## Tests that start no processes of ours
 	$(PYTEST) -n $(WORKERS) $(ONCE_MORE) -m "not flow and not browser" --dist loadscope
 
 flows: ## Whole installations, killed and restarted, and a real browser
-	$(PYTEST) -n $(WORKERS) $(ONCE_MORE) -m "flow or browser" --dist loadfile
+	$(PYTEST) -n $(WORKERS) $(ONCE_MORE) -m "flow or browser" --dist loadgroup
 
 browser: environment ## Only the real browser, which leaves its screenshots in tests/browser/screenshots
 	$(PYTEST) -m browser

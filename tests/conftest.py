@@ -24,6 +24,16 @@ def _refuse_foreign_addresses(event: str, args: tuple[Any, ...]) -> None:
 sys.addaudithook(_refuse_foreign_addresses)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where processes share the work (`--dist loadgroup`): a file belongs together, and all pages are on one site.
+    Those take longest, and go first."""
+    for item in items:
+        on_site = item.get_closest_marker("browser") is not None
+        item.add_marker(pytest.mark.xdist_group("browser" if on_site else str(item.path)))
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
     """The test database; sessions that threads of ended event loops left open do not keep it from being dropped."""
