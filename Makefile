@@ -7,8 +7,10 @@ PYTEST := $(VENV)/python -m pytest
 # Many tests drive real sockets, stores and processes against the clock. One that fails is run once more; the summary
 # names it (RERUN), so that a test which needs it often is seen and mended.
 ONCE_MORE := --reruns 1 --reruns-delay 1
-# Two processes suit two cores; `make test WORKERS=8` where there are more.
+# Two processes suit two cores; `make test WORKERS=8` where there are more. Unit tests wait for stores and sockets a third of
+# their time, so that one more fits in.
 WORKERS ?= 2
+UNIT_WORKERS ?= $(shell expr $(WORKERS) + 1)
 COMPILE := $(VENV)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
 # The tests start dozens of Python processes: without compiled modules each would spend two seconds compiling anew.
@@ -42,7 +44,7 @@ contracts: ## Which package may import which
 	DEVELOPMENT=1 $(VENV)/lint-imports
 
 unit: ## Tests that start no processes of ours
-	$(PYTEST) -n $(WORKERS) $(ONCE_MORE) -m "not flow and not browser" --dist loadscope
+	$(PYTEST) -n $(UNIT_WORKERS) $(ONCE_MORE) -m "not flow and not browser" --dist loadscope
 
 flows: ## Whole installations, killed and restarted, and a real browser
 	$(PYTEST) -n $(WORKERS) $(ONCE_MORE) -m "flow or browser" --dist loadgroup
